@@ -1,0 +1,38 @@
+# Every target sets up what it needs. Another Python: make PYTHON=python3.12 …
+
+PYTHON ?= python3
+CORES ?= 2
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := . $(VENV)/bin/activate &&
+
+.DEFAULT_GOAL := help
+.PHONY: help demo paper report test lint bench
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(READY) ## every rule, figure, table and claim on small grids: demo/results/paper
+	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
+
+paper: $(READY) ## sections 4.1 to 4.3 at the paper's scale: results/paper
+	$(RUN) snakemake --cores $(CORES) --quiet rules
+
+report: demo ## one HTML file with every figure and table of the demo: demo/report.html
+	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html
+
+test: $(READY) ## all tests
+	$(RUN) pytest -n $(CORES) --dist loadfile
+
+lint: $(READY) ## format, lint and type check
+	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy
+
+bench: $(READY) ## speed against the textbook versions
+	$(RUN) python benchmarks/speed.py
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "fgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d; try: make PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

@@ -1,0 +1,23 @@
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/quality.smk"
+include: "rules/functions.smk"
+include: "rules/paper.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.quality.input,
+        rules.functions.input,
+        rules.angles.input,
+        rules.figures.input,
+        rules.tables.input,
+        rules.claims.input,

@@ -1,0 +1,225 @@
+# From runs to summaries, figures, tables and claims.
+
+# summary: [section of its runs, function of fgrad.summary]
+SUMMARIES = {
+    "quality": ["quality", "quality"],
+    "exact": ["exact", "quality"],
+    "functions": ["functions", "functions"],
+    "curves": ["functions", "curves"],
+    "angle_quality": ["angle_quality", "quality"],
+    "angle_functions": ["angle_functions", "functions"],
+    "angle_curves": ["angle_functions", "curves"],
+}
+
+CONCEPTS = "3 Multi-tangent forward gradients"
+QUALITY = "4.1 Approximation quality"
+FUNCTIONS = "4.2 Closed-form functions"
+ANGLES = "4.3 Tangents at an angle"
+
+# figure: [section of the paper, summaries it shows]
+FIGURES = {
+    "forward_gradient": [CONCEPTS, []],
+    "projection": [CONCEPTS, []],
+    "quality": [QUALITY, ["quality"]],
+    "aggregations": [QUALITY, ["quality"]],
+    "extension": [QUALITY, ["exact"]],
+    "final_values": [FUNCTIONS, ["functions"]],
+    "descent_curves": [FUNCTIONS, ["curves"]],
+    "angle_quality": [ANGLES, ["angle_quality"]],
+    "angle_descent": [ANGLES, ["angle_curves"]],
+}
+
+# table: [section of the paper, function of fgrad.tables, summary or section of the runs it shows]
+TABLES = {
+    "learning_rates": [FUNCTIONS, "learning_rates", "functions"],
+    "final_values": [FUNCTIONS, "final_values", "functions"],
+    "stops": [FUNCTIONS, "stops", "functions"],
+    "quality": [QUALITY, "quality", "quality"],
+    "angle_learning_rates": [ANGLES, "learning_rates", "angle_functions"],
+    "angle_final_values": [ANGLES, "final_values", "angle_functions"],
+    "angle_quality": [ANGLES, "quality", "angle_quality"],
+}
+
+
+def paper(part):
+    """Figures and tables of a section of the paper."""
+    figures = [name for name, (section, _) in FIGURES.items() if section == part]
+    tables = [name for name, (section, *_) in TABLES.items() if section == part]
+    return [
+        *expand(
+            "results/paper/figures/{name}.{type}", name=figures, type=["pdf", "png"]
+        ),
+        *expand(
+            "results/paper/tables/{name}.{type}", name=tables, type=["csv", "md", "tex"]
+        ),
+    ]
+
+
+rule summarize:
+    input:
+        lambda wildcards: runs_of(SUMMARIES[wildcards.summary][0]),
+    output:
+        "results/summary/{summary}.parquet",
+    log:
+        "results/logs/summary/{summary}.log",
+    benchmark:
+        "results/benchmarks/summary/{summary}.tsv"
+    wildcard_constraints:
+        summary="|".join(SUMMARIES),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        function=lambda wildcards: SUMMARIES[wildcards.summary][1],
+        code=fingerprint("summary"),
+    message:
+        "Summary {wildcards.summary}"
+    script:
+        "../workflow/scripts/summarize.py"
+
+
+for _name, (_section, _summaries) in FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{_name}"
+        input:
+            expand("results/summary/{summary}.parquet", summary=_summaries),
+        output:
+            f"results/paper/figures/{_name}.pdf",
+            report(
+                f"results/paper/figures/{_name}.png",
+                caption=f"../workflow/report/figure_{_name}.rst",
+                category=_section,
+                labels={"kind": "figure", "name": _name.replace("_", " ")},
+            ),
+        log:
+            f"results/logs/figures/{_name}.log",
+        benchmark:
+            f"results/benchmarks/figures/{_name}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            figure=_name,
+            code=fingerprint(f"figures.{_name}"),
+        message:
+            "Figure {params.figure}"
+        script:
+            "../workflow/scripts/figure.py"
+
+
+for _name, (_section, _function, _shown) in TABLES.items():
+    _rates = _function == "learning_rates"
+
+    rule:
+        name:
+            f"table_{_name}"
+        input:
+            [] if _rates else f"results/summary/{_shown}.parquet",
+        output:
+            report(
+                f"results/paper/tables/{_name}.csv",
+                caption=f"../workflow/report/table_{_function}.rst",
+                category=_section,
+                labels={"kind": "table", "name": _name.replace("_", " ")},
+            ),
+            f"results/paper/tables/{_name}.md",
+            f"results/paper/tables/{_name}.tex",
+        log:
+            f"results/logs/tables/{_name}.log",
+        benchmark:
+            f"results/benchmarks/tables/{_name}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            function=_function,
+            caption=f"{_section}: {_name.replace('_', ' ')}.",
+            runs=list(getattr(RUNS, _shown).values()) if _rates else [],
+            code=fingerprint("tables"),
+        message:
+            "Table {params.caption}"
+        script:
+            "../workflow/scripts/table.py"
+
+
+rule judge_claims:
+    input:
+        expand(
+            "results/summary/{summary}.parquet",
+            summary=[name for name in SUMMARIES if name != "curves"],
+        ),
+    output:
+        report(
+            "results/paper/claims.md",
+            caption="../workflow/report/claims.rst",
+            category="Claims",
+            labels={"kind": "verdicts", "name": "claims"},
+        ),
+        "results/paper/claims.json",
+    log:
+        "results/logs/claims.log",
+    benchmark:
+        "results/benchmarks/claims.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        scale=settings.scale(CONFIG),
+        code=fingerprint("claims"),
+    message:
+        "Claims of sections 4.1 to 4.3"
+    script:
+        "../workflow/scripts/judge_claims.py"
+
+
+rule quality:
+    input:
+        paper(QUALITY),
+    message:
+        "Section 4.1"
+
+
+rule functions:
+    input:
+        paper(FUNCTIONS),
+    message:
+        "Section 4.2"
+
+
+rule angles:
+    input:
+        paper(ANGLES),
+    message:
+        "Section 4.3"
+
+
+rule figures:
+    input:
+        expand("results/paper/figures/{name}.{type}", name=FIGURES, type=["pdf", "png"]),
+    message:
+        "Every figure"
+
+
+rule tables:
+    input:
+        expand(
+            "results/paper/tables/{name}.{type}",
+            name=TABLES,
+            type=["csv", "md", "tex"],
+        ),
+    message:
+        "Every table"
+
+
+rule claims:
+    input:
+        "results/paper/claims.md",
+        "results/paper/claims.json",
+    message:
+        "The verdict on the paper's claims"

@@ -1,0 +1,23 @@
+# Approximation quality: sections 4.1 and 4.3.
+
+
+rule measure_quality:
+    output:
+        "results/runs/{section}/{name}.parquet",
+    log:
+        "results/logs/{section}/{name}.log",
+    benchmark:
+        "results/benchmarks/{section}/{name}.tsv"
+    wildcard_constraints:
+        section="quality|exact|angle_quality",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        run=run_of,
+        code=fingerprint("quality"),
+    message:
+        "4.1, 4.3: quality of gradient estimates, {wildcards.section}/{wildcards.name}"
+    script:
+        "../workflow/scripts/measure_quality.py"

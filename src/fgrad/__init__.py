@@ -1,0 +1,1 @@
+"""Multi-tangent forward gradients: the library behind the reproduction of the paper."""

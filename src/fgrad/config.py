@@ -1,0 +1,237 @@
+"""The options of a run, defined once for YAML, tables and command line alike.
+
+Wrong input ends in a `ConfigError` whose lines each name the file, the row or key, the value and
+what is allowed. Nothing here imports torch.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from fgrad import source
+from fgrad.functions import FUNCTIONS
+
+
+class ConfigError(Exception):
+    """Wrong input, in words for the one who wrote it."""
+
+
+class Model(BaseModel):
+    """Unknown keys forbidden, values frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _one_of(kind: str, names: Iterable[str]) -> AfterValidator:
+    allowed = tuple(names)
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"unknown {kind}; allowed: {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, each of them once; raises ValueError otherwise."""
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(map(str, twice))} listed twice; list each value once")
+    return values
+
+
+T = TypeVar("T")
+Unique = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(unique)]
+Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]
+Degrees = Annotated[float, Field(gt=0, lt=180, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")]
+FunctionName = Annotated[str, _one_of("function", FUNCTIONS)]
+Aggregation = Annotated[str, _one_of("aggregation", source.names("aggregation"))]
+Sampler = Annotated[str, _one_of("sampler", source.names("tangents"))]
+TrueGradient = Literal["ones", "ones-normalized", "random", "random-normalized"]
+
+
+class Approach(Model):
+    """How a gradient is obtained: sampler + aggregation + options (the paper, section 3)."""
+
+    aggregation: Aggregation | None = None
+    """How directional derivatives become a gradient; null is backpropagation, ∇f itself."""
+    tangents: Sampler = "normal"
+    """Where the tangents come from."""
+    normalize: bool = False
+    """Normalise each tangent."""
+    independent: bool = False
+    """Redraw the tangents until they are linearly independent."""
+    scale: bool = False
+    """Divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖."""
+    max_length: Annotated[float, Field(ge=1)] = 1.0
+    """Longest tangent of the sampler `orthogonal`."""
+
+    @model_validator(mode="after")
+    def _scalable(self) -> Self:
+        known = ("projection", "mean", "sum", "mean-times-n")
+        if self.scale and (self.aggregation not in known or self.tangents != "normal"):
+            raise ValueError(f"scale needs normal tangents and one of {', '.join(known)}")
+        return self
+
+
+APPROACHES = {
+    "bp": Approach(),
+    "fg-mean": Approach(aggregation="mean"),
+    "frog": Approach(aggregation="projection"),
+}
+"""The paper's approaches by name; a configuration may add more."""
+
+
+class QualityRun(Model):
+    """Approximation quality of gradient estimates (sections 4.1 and 4.3): one job."""
+
+    n: Unique[Count]
+    """Dimensions of the gradient."""
+    k: Unique[Count] = (1,)
+    """Numbers of tangents."""
+    samples: Count = 1000
+    """Number of estimates."""
+    first: Annotated[int, Field(ge=0, le=10**12, strict=True)] = 0
+    """Number of the first sample; samples are seeded one by one."""
+    seed: Seed = 0
+    """Seed of the whole section."""
+    method: Literal["direct", "exact"] = "direct"
+    """`direct` computes the estimators on real vectors, `exact` samples their exact law in O(1)."""
+    aggregations: Unique[Aggregation] = ("projection", "mean", "sum")
+    """How directional derivatives are combined."""
+    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)] = ()
+    """Aggregations also computed with normalised tangents."""
+    gradient: TrueGradient = "ones"
+    """The true gradient."""
+    angle: Degrees | None = None
+    """Angle of every tangent to the first, in degrees; none for normal tangents."""
+
+    @model_validator(mode="after")
+    def _has_law(self) -> Self:
+        if self.method == "exact":
+            laws = ("projection", "mean", "sum")
+            if set(self.aggregations) - set(laws) or self.normalized or self.angle is not None:
+                raise ValueError(
+                    "method exact knows normal tangents, not normalized or at an angle, "
+                    f"and the aggregations {', '.join(laws)}"
+                )
+        if self.angle is not None and min(self.n) < 2:
+            raise ValueError("tangents at an angle need n of at least 2")
+        return self
+
+
+class FunctionRun(Model):
+    """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
+
+    function: FunctionName
+    """The function to minimise."""
+    n: Count
+    """Dimension."""
+    gradient: str
+    """Name of the gradient approach."""
+    k: Count | None = None
+    """Number of tangents; none for backpropagation."""
+    angle: Annotated[tuple[Degrees, ...], AfterValidator(unique)] = ()
+    """Angles of every tangent to the first, in degrees; none for the approach's own sampler."""
+    lr: Rate
+    """Learning rate."""
+    seeds: Unique[Seed] = (0,)
+    """One descent each, all in one batch."""
+    steps: Count = 1000
+    """Steps at most."""
+    patience: Count = 50
+    """Stop after so many steps in a row without a value below the one before."""
+    mode: Literal["sim", "fwad"] = "sim"
+    """Directional derivatives from the known gradient, or by forward-mode differentiation."""
+    approach: Approach | None = None
+    """What the gradient's name stands for; the paper's approaches are known by their names."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.approach is None and self.gradient not in APPROACHES:
+            raise ValueError(f"unknown gradient; allowed: {', '.join(APPROACHES)}")
+        if (self.how.aggregation is None) != (self.k is None):
+            given = "it takes no tangents" if self.how.aggregation is None else "it needs k"
+            raise ValueError(f"gradient {self.gradient} with k = {self.k}: {given}")
+        if self.angle and self.how.aggregation is None:
+            raise ValueError(f"gradient {self.gradient} has no tangents to set at an angle")
+        if self.angle and self.how.scale and self.how.aggregation != "projection":
+            raise ValueError(
+                "the expected norm of tangents at an angle is known for projection alone"
+            )
+        only = FUNCTIONS[self.function].only_n
+        if only is not None and self.n != only:
+            raise ValueError(f"function {self.function} is defined for n = {only}")
+        if self.angle and self.n < 2:
+            raise ValueError("tangents at an angle need n of at least 2")
+        few = self.how.tangents in ("basis", "orthogonal") or self.how.independent
+        if few and (self.k or 0) > self.n:
+            raise ValueError(f"{self.n} is the most independent tangents in n = {self.n}")
+        return self
+
+    @property
+    def how(self) -> Approach:
+        """The approach the name stands for, with tangents at an angle where angles are given."""
+        approach = self.approach or APPROACHES[self.gradient]
+        return approach.model_copy(update={"tangents": "angle"}) if self.angle else approach
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be written, without writing.
+
+    Raises:
+        ConfigError: naming the folder.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{folder}: {existing} is a file; a folder that can be written is needed")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: {existing} cannot be written; choose another --directory")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """The model with these values.
+
+    Args:
+        model: what to build.
+        values: its fields.
+        where: named in front of every message.
+
+    Raises:
+        ConfigError: one line for each wrong value.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(describe(where, error)) from None
+
+
+def describe(where: str, error: ValidationError) -> str:
+    """A line for each mistake: where, key, value and what is allowed."""
+    mistakes = error.errors()
+    # a list whose entries were refused one by one is also called too short
+    real = [one for one in mistakes if one["type"] != "too_short" or not one["input"]]
+    return "\n".join(_message(where, one) for one in real or mistakes)
+
+
+def _message(where: str, error: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    value = error["input"]
+    shown = (
+        "" if isinstance(value, dict | BaseModel) or error["type"] == "missing" else f" = {value!r}"
+    )
+    text = error["msg"].removeprefix("Value error, ")
+    hint = {"extra_forbidden": "unknown key; see config/README.md", "missing": "required"}
+    parts = (where, key + shown, hint.get(error["type"], text))
+    return ": ".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""One module for each figure, with a function ``draw(summaries) → Figure``; one style for all."""

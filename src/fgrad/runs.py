@@ -1,0 +1,363 @@
+"""From the configuration and its learning-rate tables to runs: one plain dict for each job.
+
+Nothing here imports torch, and no result depends on this module: a job is handed its run.
+"""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from fgrad.config import (
+    Aggregation,
+    Approach,
+    ConfigError,
+    Count,
+    Degrees,
+    FunctionName,
+    FunctionRun,
+    Model,
+    Name,
+    QualityRun,
+    Rate,
+    Seed,
+    TrueGradient,
+    Unique,
+    unique,
+    validate,
+)
+
+
+class Gradient(Approach):
+    """An approach and the numbers of tangents it is run with; none for backpropagation."""
+
+    k: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
+    """Numbers of tangents."""
+
+    @model_validator(mode="after")
+    def _needs_k(self) -> Self:
+        if (self.aggregation is None) != (self.k == ()):
+            raise ValueError("k lists the numbers of tangents of an aggregation; none without one")
+        return self
+
+
+class QualityBlock(Model):
+    """Dimensions that share a number of samples."""
+
+    n: Unique[Count]
+    samples: Count
+
+
+class QualitySection(Model):
+    """Section 4.1."""
+
+    seed: Seed
+    gradient: TrueGradient
+    k: Unique[Count]
+    aggregations: Unique[Aggregation]
+    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)]
+    direct: Annotated[tuple[QualityBlock, ...], Field(min_length=1)]
+    exact: QualityBlock
+    job_size: Count
+    """n × samples of one job at most."""
+
+    @model_validator(mode="after")
+    def _dimensions_once(self) -> Self:
+        unique(tuple(n for block in self.direct for n in block.n))
+        return self
+
+
+class FunctionsSection(Model):
+    """Section 4.2."""
+
+    learning_rates: str
+    functions: Unique[FunctionName]
+    n: Unique[Count]
+    steps: dict[FunctionName, Count]
+    patience: Count
+    seeds: Unique[Seed]
+    mode: Literal["sim", "fwad"]
+
+    @model_validator(mode="after")
+    def _steps_given(self) -> Self:
+        missing = [name for name in self.functions if name not in self.steps]
+        if missing:
+            raise ValueError(f"steps: no number of steps for {', '.join(missing)}")
+        return self
+
+
+class AnglesSection(Model):
+    """Section 4.3."""
+
+    learning_rates: str
+    angle: Unique[Degrees]
+    n: Annotated[int, Field(ge=2, strict=True)]
+    quality_k: Unique[Count]
+    samples: Count
+    function: FunctionName
+    optimize_k: Unique[Count]
+    gradients: Unique[str]
+    seeds: Unique[Seed]
+
+
+class Config(Model):
+    """The whole configuration."""
+
+    gradients: Annotated[dict[Name, Gradient], Field(min_length=1)]
+    quality: QualitySection
+    functions: FunctionsSection
+    angles: AnglesSection
+
+    @model_validator(mode="after")
+    def _known_gradients(self) -> Self:
+        for name in self.angles.gradients:
+            if name not in self.gradients or self.gradients[name].aggregation is None:
+                allowed = [key for key, value in self.gradients.items() if value.k]
+                raise ValueError(
+                    f"angles.gradients: {name!r} is no gradient with tangents; "
+                    f"allowed: {', '.join(allowed)}"
+                )
+        if self.angles.function not in self.functions.steps:
+            raise ValueError(f"functions.steps: no number of steps for {self.angles.function}")
+        return self
+
+
+class Row(Model):
+    """A row of a learning-rate table."""
+
+    function: FunctionName
+    n: Annotated[int, Field(ge=1)]
+    gradient: str
+    k: Annotated[int, Field(ge=1)] | None = None
+    angle_deg: Annotated[float, Field(gt=0, lt=180)] | None = None
+    lr: Rate
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (self.function, self.n, self.gradient, self.k, self.angle_deg)
+
+
+class Runs(BaseModel):
+    """Every job of the paper by the name of its result file, as plain dicts."""
+
+    quality: dict[str, dict[str, Any]]
+    exact: dict[str, dict[str, Any]]
+    functions: dict[str, dict[str, Any]]
+    angle_quality: dict[str, dict[str, Any]]
+    angle_functions: dict[str, dict[str, Any]]
+
+
+def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
+    """Check the configuration and join it with its tables.
+
+    Args:
+        config: the parsed YAML.
+        directory: what the tables' paths are relative to.
+
+    Returns:
+        The configuration, and every run it asks for.
+
+    Raises:
+        ConfigError: one line for each mistake.
+    """
+    checked = validate(Config, config, "config")
+    return checked, Runs(
+        quality=_quality_runs(checked.quality),
+        exact={"exact": _exact_run(checked.quality)},
+        functions=_function_runs(checked, directory),
+        angle_quality=_angle_quality_runs(checked),
+        angle_functions=_angle_function_runs(checked, directory),
+    )
+
+
+def read_table(path: Path) -> list[Row]:
+    """Rows of a learning-rate table.
+
+    Raises:
+        ConfigError: if the file cannot be read, a column is missing or unknown, a value is out of
+            range, or two rows are for the same run.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
+            header = [column.strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = header
+            records = [(reader.line_num, record) for record in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read as a CSV table: {reason}") from None
+    _check_header(path, header)
+    if not records:
+        raise ConfigError(f"{path}: no rows; a header and one row for each run are expected")
+    rows: dict[tuple[Any, ...], int] = {}
+    result = []
+    errors = []
+    for line, record in records:
+        where = f"{path}, row {line}"
+        if None in record or None in record.values():
+            errors.append(f"{where}: {len(header)} columns expected, as in the header")
+            continue
+        values = {key: value.strip() for key, value in record.items() if value.strip()}
+        try:
+            row = validate(Row, values, where)
+        except ConfigError as error:
+            errors.append(str(error))
+            continue
+        if row.key in rows:
+            errors.append(
+                f"{where}: {_describe(row.key)}: same run as row {rows[row.key]}; keep one"
+            )
+        rows.setdefault(row.key, line)
+        result.append(row)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return result
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    known = list(Row.model_fields)
+    needed = [name for name, field in Row.model_fields.items() if field.is_required()]
+    wrong = [name for name in header if name not in known or header.count(name) > 1]
+    wrong += [name for name in needed if name not in header]
+    if wrong:
+        raise ConfigError(
+            f"{path}, row 1: {', '.join(map(repr, dict.fromkeys(wrong)))} missing, unknown or "
+            f"twice; columns are {', '.join(known)}, separated by commas"
+        )
+
+
+def _describe(key: tuple[Any, ...]) -> str:
+    function, n, gradient, k, angle = key
+    parts = [f"function {function}", f"n {n}", f"gradient {gradient}"]
+    parts += [f"k {k}"] if k is not None else []
+    parts += [f"angle_deg {angle:g}"] if angle is not None else []
+    return ", ".join(parts)
+
+
+def _plain(run: BaseModel) -> dict[str, Any]:
+    """A run as plain values, which is what Snakemake records and compares."""
+    plain: dict[str, Any] = run.model_dump(mode="json")
+    return plain
+
+
+def _quality_runs(section: QualitySection) -> dict[str, dict[str, Any]]:
+    """A job for each n, or several where n × samples is beyond ``job_size``."""
+    runs = {}
+    shared = section.model_dump(include={"seed", "k", "gradient", "aggregations", "normalized"})
+    for block in section.direct:
+        for n in block.n:
+            size = max(1, min(block.samples, section.job_size // n))
+            for job, first in enumerate(range(0, block.samples, size)):
+                own = {"n": [n], "first": first, "samples": min(size, block.samples - first)}
+                runs[f"n{n}_{job}"] = _plain(validate(QualityRun, shared | own, "config: quality"))
+    return runs
+
+
+def _exact_run(section: QualitySection) -> dict[str, Any]:
+    """All dimensions in one job: a sample costs O(1)."""
+    run = section.model_dump(include={"seed", "k", "gradient"}) | section.exact.model_dump()
+    run |= {"method": "exact", "normalized": ()}
+    return _plain(validate(QualityRun, run, "config: quality.exact"))
+
+
+def _function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]:
+    section = config.functions
+    path = directory / section.learning_rates
+    rates = {row.key: row.lr for row in read_table(path)}
+    wanted = [
+        (function, n, gradient, k, None)
+        for function in section.functions
+        for n in section.n
+        for gradient, spec in config.gradients.items()
+        for k in spec.k or (None,)
+    ]
+    _refuse_missing(path, [key for key in wanted if key not in rates])
+    return {
+        _file(key): _function_run(config, key, rates[key], path, section.seeds) for key in wanted
+    }
+
+
+def _angle_quality_runs(config: Config) -> dict[str, dict[str, Any]]:
+    angles, section = config.angles, config.quality
+    shared = section.model_dump(include={"seed", "gradient", "aggregations", "normalized"})
+    shared |= {"n": [angles.n], "k": angles.quality_k, "samples": angles.samples}
+    return {
+        f"a{_degrees(alpha)}": _plain(
+            validate(QualityRun, shared | {"angle": alpha}, "config: angles")
+        )
+        for alpha in angles.angle
+    }
+
+
+def _angle_function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]:
+    """A row without an angle is for all angles: its job runs them all with its one rate."""
+    section = config.angles
+    path = directory / section.learning_rates
+    rates = {row.key: row.lr for row in read_table(path)}
+    wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
+    for gradient in section.gradients:
+        for k in section.optimize_k:
+            common = (section.function, section.n, gradient, k)
+            if (*common, None) in rates:
+                wanted[*common, None] = section.angle
+            else:
+                wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
+    _refuse_missing(path, [key for key in wanted if key not in rates])
+    return {
+        _file(key): _function_run(config, key, rates[key], path, section.seeds, alphas)
+        for key, alphas in wanted.items()
+    }
+
+
+def _function_run(
+    config: Config,
+    key: tuple[Any, ...],
+    lr: float,
+    path: Path,
+    seeds: tuple[int, ...],
+    angle: tuple[float, ...] = (),
+) -> dict[str, Any]:
+    function, n, gradient, k, _ = key
+    section = config.functions
+    run = {"function": function, "n": n, "gradient": gradient, "k": k, "angle": angle, "lr": lr}
+    run |= {"seeds": seeds, "steps": section.steps[function], "patience": section.patience}
+    run |= {"mode": section.mode, "approach": config.gradients[gradient].model_dump(exclude={"k"})}
+    return _plain(validate(FunctionRun, run, f"{path}, {_describe(key)}"))
+
+
+def _refuse_missing(path: Path, missing: list[tuple[Any, ...]]) -> None:
+    if missing:
+        lines = [f"{path}: no learning rate for {_describe(key)}" for key in missing]
+        raise ConfigError("\n".join(lines))
+
+
+def _degrees(angle: float) -> str:
+    return repr(float(angle)).removesuffix(".0")
+
+
+def _file(key: tuple[Any, ...]) -> str:
+    function, n, gradient, k, angle = key
+    name = (
+        gradient
+        + ("" if k is None else f"_k{k}")
+        + ("" if angle is None else f"_a{_degrees(angle)}")
+    )
+    return f"{function}/n{n}/{name}"
+
+
+def scale(config: Config) -> str:
+    """What a run covers, in one sentence for readers of its claims."""
+    quality, functions, angles = config.quality, config.functions, config.angles
+    n = [n for block in quality.direct for n in block.n]
+    samples = sorted({block.samples for block in quality.direct}, reverse=True)
+    steps = ", ".join(f"{functions.steps[name]:,} on {name}" for name in functions.functions)
+    return (
+        f"Computed for 4.1 with n = {min(n):,} to {max(n):,}, k = {min(quality.k):,} to "
+        f"{max(quality.k):,} and {' or '.join(f'{count:,}' for count in samples)} samples "
+        f"(exact law to n = {max(quality.exact.n):,}); for 4.2 with n = {min(functions.n):,} to "
+        f"{max(functions.n):,}, {len(functions.seeds)} seeds and at most {steps} steps; for 4.3 "
+        f"with n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples and "
+        f"{len(angles.seeds)} seeds."
+    )

@@ -1,0 +1,147 @@
+"""From runs to what figures, tables and claims read: one small table for each question."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fgrad import results
+from fgrad.functions import FUNCTIONS
+from fgrad.stats import describe
+
+SOLVED = 1e-6
+"""Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
+
+CURVE_POINTS = 160
+"""Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
+
+SETTING = ["function", "n", "gradient", "k", "angle_deg", "lr"]
+
+
+def quality(paths: Sequence[str]) -> pd.DataFrame:
+    """Metrics over samples for each n, k, aggregation and angle.
+
+    Returns:
+        ``n, k, aggregation, normalized, angle_deg, count``, the statistics of `describe` for every
+        metric and for ``squared_ratio`` (of the norms), and ``margin_min``: the smallest
+        cos(P_U∇f, ∇f) − cos(g, ∇f) over the samples, where both come from the same tangents.
+    """
+    frames = [_quality(path) for path in paths]
+    by = ["n", "k", "aggregation", "normalized", "angle_deg"]
+    frame = pd.concat(frames, ignore_index=True)
+    described = describe(frame, by, [*results.METRICS, "squared_ratio"])
+    margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
+    return described.merge(margin.reset_index(), on=by)
+
+
+def functions(paths: Sequence[str]) -> pd.DataFrame:
+    """Final and best value, steps and stop reason over the seeds of each run.
+
+    Returns:
+        ``function, n, gradient, k, angle_deg, lr``, ``start`` (value at step 0), ``minimum`` (of
+        the function), ``degenerate``, ``count``, the statistics of `describe` for ``final``,
+        ``best``, ``gap`` (final − minimum), ``log_left`` (log₁₀ of the gap as a part of the
+        starting gap, `SOLVED` at least) and ``steps``, and how many seeds ``completed``,
+        ``stalled``, ``diverged``.
+    """
+    frame = pd.concat([_seeds(path) for path in paths], ignore_index=True)
+    by = [*SETTING, "start", "minimum", "degenerate"]
+    described = describe(frame, by, ["final", "best", "gap", "log_left", "steps"])
+    counts = frame.groupby(SETTING, dropna=False, sort=False)[
+        ["completed", "stalled", "diverged"]
+    ].sum()
+    return described.merge(counts.reset_index(), on=SETTING)
+
+
+def curves(paths: Sequence[str]) -> pd.DataFrame:
+    """Value over steps, over the seeds of each run; a stopped seed keeps its last value.
+
+    Returns:
+        ``function, n, gradient, k, angle_deg, lr, step, minimum, degenerate, count`` and the
+        statistics of `describe` for ``value``, at up to `CURVE_POINTS` steps of each run.
+    """
+    return pd.concat([_curve(path) for path in paths], ignore_index=True)
+
+
+def write(frame: pd.DataFrame, path: str) -> None:
+    """Write a summary whole or not at all."""
+    with results.atomic(path) as temporary:
+        pq.write_table(
+            pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd"
+        )
+
+
+def _quality(path: str) -> pd.DataFrame:
+    frame = results.read(path)
+    frame["squared_ratio"] = frame["norm_ratio"] ** 2
+    frame["margin"] = np.nan
+    best = frame[(frame["aggregation"] == "projection") & ~frame["normalized"]]
+    # `exact` draws each aggregation on its own: a margin there would compare different tangents.
+    if len(best) and results.provenance(path)["run"]["method"] == "direct":
+        keys = ["n", "k", "sample"]
+        reached = best.set_index(keys)["cosine"]
+        same_sample = pd.MultiIndex.from_frame(frame[keys])
+        frame["margin"] = reached.reindex(same_sample).to_numpy() - frame["cosine"]
+    return frame
+
+
+def _seeds(path: str) -> pd.DataFrame:
+    frame = results.read(path)
+    stops = pd.DataFrame(results.provenance(path)["stop"]).astype({"angle_deg": float})
+    groups = frame.groupby([*SETTING, "seed"], dropna=False, sort=False)["value"]
+    with np.errstate(invalid="ignore"):
+        seeds = groups.agg(start="first", best="min").reset_index()
+        seeds["final"] = groups.apply(lambda values: values.iloc[-1]).to_numpy()
+    # A diverged seed has no finite value to average: infinity keeps it visible in every mean.
+    seeds["final"] = seeds["final"].fillna(np.inf)
+    seeds = seeds.merge(stops, on=["angle_deg", "seed"])
+    minimum, degenerate = _known(frame)
+    for reason in ("completed", "stalled", "diverged"):
+        seeds[reason] = seeds["stop"] == reason
+    seeds["gap"] = seeds["final"] - minimum
+    with np.errstate(invalid="ignore"):
+        left = seeds["gap"] / (seeds["start"] - minimum)
+        seeds["log_left"] = np.log10(np.maximum(left, SOLVED))
+    return seeds.assign(minimum=minimum, degenerate=degenerate)
+
+
+def _curve(path: str) -> pd.DataFrame:
+    frame = results.read(path)
+    minimum, degenerate = _known(frame)
+    parts = []
+    for _, part in frame.groupby("angle_deg", dropna=False, sort=False):
+        table = part.pivot(index="step", columns="seed", values="value").astype(float)
+        last = {seed: table[seed].last_valid_index() for seed in table}
+        diverged = [
+            seed
+            for seed, step in last.items()
+            if step != part.loc[part["seed"] == seed, "step"].max()
+        ]
+        table = table.ffill()
+        for seed in diverged:
+            table.loc[table.index > last[seed], seed] = np.inf
+        steps = table.index.to_numpy(dtype=int)
+        wanted = np.unique(
+            np.concatenate(
+                [
+                    np.linspace(0, steps[-1], CURVE_POINTS // 2).round(),
+                    np.geomspace(1, max(1, steps[-1]), CURVE_POINTS // 2).round(),
+                ]
+            ).astype(int)
+        )
+        long = (
+            table.loc[np.intersect1d(wanted, steps)].reset_index().melt("step", value_name="value")
+        )
+        first = part.iloc[0]
+        setting = {key: first[key] for key in SETTING}
+        described = describe(long, ["step"], ["value"])
+        parts.append(described.assign(**setting, minimum=minimum, degenerate=degenerate))
+    return pd.concat(parts, ignore_index=True).astype({"k": "Int64", "n": "Int64"})
+
+
+def _known(frame: pd.DataFrame) -> tuple[float, bool]:
+    """Minimum of the function of a run, and whether it is constant in that dimension."""
+    function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
+    return function.minimum(n), function.degenerate_n == n

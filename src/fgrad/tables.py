@@ -1,0 +1,113 @@
+"""Tables of the paper as LaTeX, CSV and Markdown."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fgrad.results import atomic
+
+
+def learning_rates(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Learning rates as in the paper's appendix: a row for each function, n and angle.
+
+    Args:
+        runs: the runs of a section, as their jobs get them.
+    """
+    frame = pd.DataFrame(runs)
+    frame["method"] = _methods(frame)
+    index = ["function", "n"]
+    if any(len(angles) for angles in frame["angle"]):
+        every = max(frame["angle"], key=len)
+        frame = frame.explode("angle").rename(columns={"angle": "angle_deg"})
+        frame["angle_deg"] = pd.Categorical(frame["angle_deg"], every, ordered=True)
+        index.append("angle_deg")
+    return _wide(frame, index, "lr")
+
+
+def final_values(summary: pd.DataFrame) -> pd.DataFrame:
+    """Final value, mean ± standard deviation over the seeds, for each function, n and gradient."""
+    frame = summary[~summary["degenerate"]].copy()
+    frame["method"] = _methods(frame)
+    frame["cell"] = _plus_minus(frame, "final")
+    index = ["function", "n"] + (["angle_deg"] if frame["angle_deg"].notna().any() else [])
+    return _wide(frame, index, "cell")
+
+
+def stops(summary: pd.DataFrame) -> pd.DataFrame:
+    """Best value, steps and stop reasons for each function, n and gradient."""
+    columns = ["function", "n", "gradient", "k", "angle_deg", "lr"]
+    frame = summary[
+        [*columns, "best_mean", "steps_mean", "completed", "stalled", "diverged"]
+    ].copy()
+    frame = frame.rename(columns={"best_mean": "best", "steps_mean": "steps"})
+    for column in ("completed", "stalled", "diverged"):
+        frame[column] = frame[column].astype(int)
+    if frame["angle_deg"].isna().all():
+        frame = frame.drop(columns="angle_deg")
+    return frame
+
+
+def quality(summary: pd.DataFrame) -> pd.DataFrame:
+    """Cosine similarity and norm ratio, mean ± standard deviation, by aggregation, k and n."""
+    frame = summary.copy()
+    tangents = frame["normalized"].map({False: "", True: ", unit tangents"})
+    frame["aggregation"] = frame["aggregation"] + tangents
+    for metric in ("cosine", "norm_ratio"):
+        frame[metric] = _plus_minus(frame, metric)
+    index = ["aggregation", "k", "n"]
+    index += ["angle_deg"] if frame["angle_deg"].notna().any() else []
+    return frame[[*index, "count", "cosine", "norm_ratio"]].sort_values(index, kind="stable")
+
+
+def write(frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str) -> None:
+    """Write a table in the three formats, each whole or not at all.
+
+    Args:
+        frame: the table; missing cells are left empty.
+        csv: path.
+        markdown: path.
+        latex: path; a ``longtable`` that needs the packages longtable and booktabs.
+        caption: of the LaTeX table.
+    """
+    shown = frame.astype(object).where(frame.notna(), "")
+    shown = shown.map(lambda cell: f"{cell:.6g}" if isinstance(cell, float) else str(cell))
+    escaped = shown.map(lambda cell: cell.replace("±", r"$\pm$").replace("_", r"\_"))
+    escaped.columns = [column.replace("_", r"\_") for column in frame.columns]
+    text = escaped.to_latex(
+        index=False, longtable=True, caption=caption, column_format="l" * len(frame.columns)
+    )
+    texts = {
+        csv: frame.to_csv(index=False),
+        markdown: shown.to_markdown(index=False, disable_numparse=True) + "\n",
+        latex: text,
+    }
+    for path, content in texts.items():
+        with atomic(Path(path)) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def _methods(frame: pd.DataFrame) -> pd.Series:
+    size = frame["k"].map(lambda k: "" if pd.isna(k) else f" k={int(k)}")
+    return frame["gradient"] + size
+
+
+def _plus_minus(frame: pd.DataFrame, value: str) -> list[str]:
+    pairs = zip(frame[f"{value}_mean"], frame[f"{value}_std"], strict=True)
+    return [_cell(float(mean), float(std)) for mean, std in pairs]
+
+
+def _cell(mean: float, std: float) -> str:
+    if math.isinf(mean):
+        return "diverged"
+    return f"{mean:.4g}" if math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
+
+
+def _wide(frame: pd.DataFrame, index: list[str], values: str) -> pd.DataFrame:
+    """One column for each method, in order of appearance."""
+    order = list(frame["method"].drop_duplicates())
+    rows = frame.drop_duplicates(index)[index]
+    wide = frame.pivot(index=index, columns="method", values=values)[order]
+    return rows.merge(wide.reset_index(), on=index, how="left").rename_axis(columns=None)

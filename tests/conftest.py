@@ -1,0 +1,25 @@
+"""Fixtures shared by all tests."""
+
+import pytest
+import torch
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` run where a GPU is."""
+    if not torch.cuda.is_available():
+        without = pytest.mark.skip(reason="no GPU")
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(without)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Thread counts change bits; jobs run on one thread, and so do tests."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A seeded generator."""
+    return torch.Generator().manual_seed(0)

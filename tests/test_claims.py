@@ -1,0 +1,191 @@
+"""Claims: each holds on data that follow the paper, and fails on data that do not."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fgrad import claims, theory
+
+COUNT = 1000
+
+
+def quality_frame(exact: bool = False) -> pd.DataFrame:
+    """What theory expects, with its spread, for three aggregations."""
+    rows = []
+    for n in (1, 16, 64, 256, 1024):
+        for k in (1, 4, 16):
+            cosines = {
+                "projection": theory.projection_ratio(n, k),
+                "mean": theory.mean_cosine(n, k),
+            }
+            for aggregation, cosine in cosines.items():
+                square = theory.mean_squared_ratio(n, k)
+                row = {"n": n, "k": k, "aggregation": aggregation, "normalized": False}
+                row |= {"angle_deg": np.nan, "count": COUNT, "true_norm_mean": n**0.5}
+                row |= {"cosine_mean": float(cosine), "cosine_std": 0.05 * (n > 1)}
+                row |= {
+                    "squared_ratio_mean": float(square),
+                    "squared_ratio_std": 0.1 * float(square),
+                }
+                row |= {"dot_mean": float(n), "dot_std": 0.5 * n}
+                row["margin_min"] = (
+                    np.nan if exact else 0.0 if aggregation == "projection" else 0.01
+                )
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def angle_frame() -> pd.DataFrame:
+    parts = []
+    for angle in (15.0, 45.0, 90.0):
+        frame = quality_frame()
+        frame = frame[frame["n"] == 64].assign(angle_deg=angle)
+        frame.loc[frame["aggregation"] == "mean", "cosine_mean"] *= angle / 90
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def functions_frame() -> pd.DataFrame:
+    rows = []
+    for function in ("sphere", "rosenbrock"):
+        for n in (2, 1024):
+            for gradient, sizes in {"bp": [None], "fg-mean": [1, 2, 4], "frog": [2, 4]}.items():
+                for k in sizes:
+                    left = -6.0 if n == 2 else -0.3 - 0.5 * np.log2(k or 64) - (gradient == "frog")
+                    row = {"function": function, "n": n, "gradient": gradient, "k": k, "lr": 0.1}
+                    row |= {"start": 10.0, "minimum": 0.0, "degenerate": False, "count": 5}
+                    spread = 0.02 * (n > 2)
+                    row |= {"log_left_mean": left, "log_left_std": spread, "angle_deg": np.nan}
+                    row |= {"log_left_low": left - spread, "log_left_high": left + spread}
+                    rows.append(row)
+    return pd.DataFrame(rows).astype({"k": "Int64"})
+
+
+def angle_functions_frame() -> pd.DataFrame:
+    rows = []
+    for gradient in ("fg-mean", "frog"):
+        for angle in (15.0, 45.0, 90.0):
+            left = -1.0 if gradient == "frog" else -angle / 45
+            row = {"gradient": gradient, "k": 16, "angle_deg": angle, "lr": 0.1, "count": 5}
+            row |= {"log_left_mean": left, "log_left_std": 0.02, "final_mean": left}
+            rows.append(row)
+    return pd.DataFrame(rows).astype({"k": "Int64"})
+
+
+def angle_curves_frame() -> pd.DataFrame:
+    rows = []
+    for gradient in ("fg-mean", "frog"):
+        for angle in (15.0, 45.0, 90.0):
+            for step in (0, 10, 100):
+                row = {"gradient": gradient, "k": 16, "lr": 0.1, "angle_deg": angle, "step": step}
+                slow = angle / 90 if gradient == "fg-mean" else 1.0
+                rows.append(
+                    row | {"minimum": -2.0, "value_mean": -2 * (1 - np.exp(-slow * step / 50))}
+                )
+    return pd.DataFrame(rows).astype({"k": "Int64"})
+
+
+@pytest.fixture
+def summaries() -> dict[str, pd.DataFrame]:
+    return {
+        "quality": quality_frame(),
+        "exact": quality_frame(exact=True),
+        "angle_quality": angle_frame(),
+        "functions": functions_frame(),
+        "angle_functions": angle_functions_frame(),
+        "angle_curves": angle_curves_frame(),
+    }
+
+
+def verdict(summaries, name: str) -> str:
+    return next(one["verdict"] for one in claims.judge(summaries) if one["name"] == name)
+
+
+def test_all_hold_where_the_paper_is_right(summaries):
+    judged = claims.judge(summaries)
+    assert [one["name"] for one in judged if one["verdict"] != "holds"] == []
+    assert len(judged) == 14
+
+
+def where(frame: pd.DataFrame, **values) -> pd.Series:
+    chosen = pd.Series(True, index=frame.index)
+    for key, value in values.items():
+        chosen &= frame[key] == value
+    return chosen
+
+
+BREAKERS = {
+    "projection-follows-theory": ("quality", {"aggregation": "projection", "n": 64, "k": 4}, "cosine_mean", 1.1),
+    "mean-is-unbiased": ("quality", {"aggregation": "mean", "n": 64, "k": 4}, "dot_mean", 1.2),
+    "mean-norm-follows-theory": ("quality", {"aggregation": "mean", "n": 64}, "squared_ratio_mean", 1.1),
+    "extension-follows-theory": ("exact", {"aggregation": "projection", "n": 1024}, "cosine_mean", 0.8),
+    "projection-is-best": ("quality", {"aggregation": "mean", "n": 64, "k": 4}, "margin_min", -1),
+    "more-tangents-approximate-better": ("quality", {"aggregation": "projection", "n": 64, "k": 16}, "cosine_mean", 0.3),
+    "single-tangent-fades": ("quality", {"k": 1, "n": 1024}, "cosine_mean", 2),
+    "more-tangents-optimise-better": ("functions", {"gradient": "frog", "n": 1024, "k": 4}, "log_left_mean", 0.2),
+    "projection-optimises-better": ("functions", {"gradient": "frog", "n": 1024, "k": 4}, "log_left_mean", 0.2),
+    "multi-tangent-opens-dimensions": ("functions", {"n": 1024}, "log_left_high", 0),
+    "projection-quality-ignores-angle": ("angle_quality", {"aggregation": "projection", "angle_deg": 15.0}, "cosine_mean", 0.9),
+    "mean-quality-needs-angle": ("angle_quality", {"aggregation": "mean", "angle_deg": 15.0}, "cosine_mean", 6),
+    "projection-descent-ignores-angle": ("angle_curves", {"gradient": "frog", "angle_deg": 15.0, "step": 10}, "value_mean", 0.9),
+    "mean-descent-needs-angle": ("angle_functions", {"gradient": "fg-mean", "angle_deg": 15.0}, "log_left_mean", 6),
+}  # fmt: skip
+
+
+def test_every_claim_has_a_breaker():
+    assert set(BREAKERS) == {one.name for one in claims.CLAIMS}
+
+
+@pytest.mark.parametrize("name", BREAKERS)
+def test_every_claim_can_fail(summaries, name):
+    summary, rows, column, factor = BREAKERS[name]
+    frame = summaries[summary]
+    frame.loc[where(frame, **rows), column] *= factor
+    assert verdict(summaries, name) == "fails"
+
+
+def test_a_diverged_mean_is_worse(summaries):
+    frame = summaries["functions"]
+    frame.loc[where(frame, gradient="frog", n=1024, k=4), ["log_left_mean", "log_left_std"]] = [
+        np.inf,
+        np.nan,
+    ]
+    assert verdict(summaries, "more-tangents-optimise-better") == "fails"
+
+
+NARROW = {
+    "projection-follows-theory": ("quality", lambda f: f[f["k"] >= f["n"]]),
+    "extension-follows-theory": ("exact", lambda f: f[f["k"] >= f["n"]]),
+    "mean-is-unbiased": ("quality", lambda f: f[f["aggregation"] != "mean"]),
+    "projection-is-best": ("quality", lambda f: f[f["aggregation"] == "projection"]),
+    "more-tangents-approximate-better": ("quality", lambda f: f[f["k"] == 1]),
+    "single-tangent-fades": ("quality", lambda f: f[f["n"] <= 16]),
+    "more-tangents-optimise-better": ("functions", lambda f: f[f["k"] == 1]),
+    "projection-optimises-better": ("functions", lambda f: f[f["gradient"] == "frog"]),
+    "multi-tangent-opens-dimensions": ("functions", lambda f: f[f["n"] == 2]),
+    "projection-quality-ignores-angle": ("angle_quality", lambda f: f[f["k"] > 64]),
+    "mean-quality-needs-angle": ("angle_quality", lambda f: f[f["angle_deg"] == 15]),
+    "projection-descent-ignores-angle": ("angle_curves", lambda f: f[f["angle_deg"] == 15]),
+    "mean-descent-needs-angle": ("angle_functions", lambda f: f.assign(count=1)),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_not_decidable_where_the_run_is_too_small(summaries, name):
+    summary, narrow = NARROW[name]
+    summaries[summary] = narrow(summaries[summary])
+    assert verdict(summaries, name) == "not decidable"
+
+
+def test_files(summaries, tmp_path):
+    judged = claims.judge(summaries)
+    claims.write(judged, str(tmp_path / "claims.md"), str(tmp_path / "claims.json"), scale="Small.")
+    assert json.loads((tmp_path / "claims.json").read_text()) == judged
+    text = (tmp_path / "claims.md").read_text()
+    assert "holds: 14." in text
+    assert "Small." in text
+    for one in judged:
+        assert one["statement"] in text
+        assert one["tolerance"] in text

@@ -1,0 +1,167 @@
+"""The command line, as a user calls it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fgrad import descent, quality, results
+from fgrad.config import FunctionRun, QualityRun
+
+
+def fgrad(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from fgrad.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_optimize(tmp_path):
+    path = tmp_path / "run.parquet"
+    done = fgrad(
+        *[
+            "optimize",
+            "--function",
+            "sphere",
+            "--n",
+            "64",
+            "--gradient",
+            "frog",
+            "--k",
+            "16",
+            "--lr",
+            "0.01",
+        ],
+        *f"--seeds 0 1 2 --steps 30 --output {path}".split(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "seed 0: completed after 30 steps"
+    run = FunctionRun(
+        function="sphere", n=64, gradient="frog", k=16, lr=0.01, seeds=(0, 1, 2), steps=30
+    )
+    expected = np.concatenate(descent.descend(run).values)
+    np.testing.assert_array_equal(results.read(path)["value"], expected.astype(float))
+
+
+def test_quality(tmp_path):
+    path = tmp_path / "q.parquet"
+    done = fgrad(
+        *[
+            "quality",
+            "--n",
+            "64",
+            "--k",
+            "1",
+            "4",
+            "16",
+            "--samples",
+            "20",
+            "--method",
+            "direct",
+            "--angle",
+            "30",
+        ],
+        *f"--output {path}".split(),
+    )
+    assert done.returncode == 0, done.stderr
+    run = QualityRun(n=(64,), k=(1, 4, 16), samples=20, angle=30.0)
+    frame = results.read(path)
+    assert (frame["angle_deg"] == 30).all()
+    np.testing.assert_array_equal(frame["cosine"], quality.direct(run, 64).values[..., 5].ravel())
+
+
+def test_quality_exact(tmp_path):
+    path = tmp_path / "q.parquet"
+    done = fgrad(
+        *[
+            "quality",
+            "--n",
+            "1000000000",
+            "--k",
+            "1024",
+            "--samples",
+            "50",
+            "--method",
+            "exact",
+            "--normalized",
+        ],
+        *f"--output {path}".split(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(results.read(path)) == 150
+
+
+@pytest.mark.parametrize("command", ["quality", "optimize"])
+def test_help(command):
+    done = fgrad(command, "--help")
+    assert done.returncode == 0
+    assert "--output" in done.stdout
+    assert "section" in done.stdout
+
+
+RUN = "--function sphere --n 4 --gradient frog --k 2 --lr 0.1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            f"optimize {RUN.replace('sphere', 'cube')}",
+            "fgrad: function = 'cube': unknown function; a",
+        ),
+        (
+            f"optimize {RUN.replace('frog', 'toad')}",
+            "fgrad: unknown gradient; allowed: bp, fg-mean, f",
+        ),
+        (
+            f"optimize {RUN.replace('0.1', '-1')}",
+            "fgrad: lr = -1.0: Input should be greater than 0",
+        ),
+        (
+            f"optimize {RUN.replace('0.1', 'nan')}",
+            "fgrad: lr = nan: Input should be a finite number",
+        ),
+        (
+            f"optimize {RUN.replace('--k 2', '--k 0')}",
+            "fgrad: k = 0: Input should be greater than or",
+        ),
+        (f"optimize {RUN} --seeds", "fgrad: seeds = (): Tuple should have at least 1 item"),
+        (f"optimize {RUN} --angle 200", "fgrad: angle.0 = 200.0: Input should be less than 180"),
+        ("quality --n 0", "fgrad: n.0 = 0: Input should be greater than or equal to 1"),
+        (
+            "quality --n 4 --method exact --normalized mean",
+            "fgrad: method exact knows normal tangents",
+        ),
+        (
+            "quality --n 4 --aggregations best",
+            "fgrad: aggregations.0 = 'best': unknown aggregation",
+        ),
+    ],
+)
+def test_wrong_input_is_one_line(tmp_path, arguments, expected):
+    done = fgrad(*arguments.split(), "--output", str(tmp_path / "run.parquet"))
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert expected in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [f"optimize {RUN}", "quality --n 4"])
+def test_output_that_cannot_be_written(tmp_path, arguments):
+    (tmp_path / "file").touch()
+    done = fgrad(*arguments.split(), "--output", str(tmp_path / "file" / "run.parquet"))
+    assert done.returncode != 0
+    assert "file is a file; a folder that can be written is needed" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_is_no_output(tmp_path):
+    done = fgrad(*f"optimize {RUN} --output {tmp_path}".split())
+    assert done.returncode != 0
+    assert "a folder; a file name is needed" in done.stderr
+
+
+def test_an_unknown_option_is_named(tmp_path):
+    done = fgrad(*f"optimize {RUN} --momentum 0.9 --output {tmp_path / 'x'}".split())
+    assert done.returncode != 0
+    assert "--momentum" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,120 @@
+"""Summaries and statistics against values by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from fgrad import descent, quality, results, stats, summary
+from fgrad.config import FunctionRun, QualityRun
+
+RUN = {"function": "sphere", "n": 4, "gradient": "fg-mean", "k": 2, "lr": 0.05, "steps": 40}
+
+
+def test_intervals_are_students():
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    frame = pd.DataFrame({"group": "a", "x": values})
+    row = stats.describe(frame, ["group"], ["x"]).iloc[0]
+    low, high = scipy_stats.t.interval(0.95, 3, values.mean(), scipy_stats.sem(values))
+    assert row["count"] == 4
+    assert (row["x_mean"], row["x_std"]) == (values.mean(), values.std(ddof=1))
+    assert (row["x_low"], row["x_high"]) == pytest.approx((low, high))
+
+
+def test_a_single_observation_has_no_interval():
+    row = stats.describe(pd.DataFrame({"group": [1], "x": [2.0]}), ["group"], ["x"]).iloc[0]
+    assert np.isnan(row["x_low"])
+
+
+def described(mean: float, std: float, count: int = 5) -> pd.DataFrame:
+    return pd.DataFrame({"count": [count], "x_mean": [mean], "x_std": [std]})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((1.0, 0.1), (0.0, 0.1), True),
+        ((0.0, 0.1), (1.0, 0.1), False),
+        ((1.0, 5.0), (0.0, 5.0), False),
+        ((1.0, 0.0), (1.0, 0.0), False),
+        ((1.1, 0.0), (1.0, 0.0), True),
+        ((np.inf, np.nan), (1.0, 0.1), True),
+        ((1.0, 0.1), (np.inf, np.nan), False),
+        ((np.inf, np.nan), (np.inf, np.nan), False),
+    ],
+)
+def test_worse(a, b, expected):
+    assert bool(stats.worse(described(*a), described(*b), "x", 0.01).iloc[0]) is expected
+
+
+def test_worse_is_welchs_test():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0.6, 1, 12), rng.normal(0, 2, 9)
+    p = scipy_stats.ttest_ind(x, y, equal_var=False, alternative="greater").pvalue
+    a, b = (described(v.mean(), v.std(ddof=1), len(v)) for v in (x, y))
+    assert bool(stats.worse(a, b, "x", p * 1.01).iloc[0])
+    assert not bool(stats.worse(a, b, "x", p * 0.99).iloc[0])
+
+
+def test_functions(tmp_path):
+    run = FunctionRun(**RUN, seeds=(0, 1, 2))
+    path = str(tmp_path / "run.parquet")
+    descent.write(run, path)
+    found = descent.descend(run)
+    row = summary.functions([path]).iloc[0]
+    finals = np.array([values[-1] for values in found.values], dtype=float)
+    assert row["count"] == 3
+    assert row["start"] == 4
+    assert row["final_mean"] == pytest.approx(finals.mean())
+    assert row["final_std"] == pytest.approx(finals.std(ddof=1))
+    assert row["best_mean"] == pytest.approx(np.mean([values.min() for values in found.values]))
+    assert row["log_left_mean"] == pytest.approx(np.log10(finals / 4).mean())
+    assert (row["completed"], row["stalled"], row["diverged"]) == (3, 0, 0)
+
+
+def test_a_diverged_seed_stays_visible(tmp_path):
+    path = str(tmp_path / "run.parquet")
+    run = RUN | {"function": "styblinski-tang", "n": 2, "k": 1, "lr": 0.03, "steps": 400}
+    descent.write(FunctionRun(**run, seeds=tuple(range(8))), path)
+    row = summary.functions([path]).iloc[0]
+    assert 0 < row["diverged"] < 8
+    assert row["final_mean"] == np.inf
+    assert np.isfinite(row["best_mean"])
+    curve = summary.curves([path])
+    assert curve["value_mean"].iloc[0] == 0
+    assert curve["value_mean"].iloc[-1] == np.inf
+
+
+def test_curves_keep_the_last_value_of_a_stalled_seed(tmp_path):
+    path = str(tmp_path / "run.parquet")
+    run = RUN | {"k": 1, "n": 64, "lr": 0.02, "steps": 300, "patience": 6}
+    descent.write(FunctionRun(**run, seeds=(0, 1)), path)
+    lengths = {s["seed"]: s["steps"] for s in results.provenance(path)["stop"]}
+    assert len(set(lengths.values())) == 2
+    frame, curve = results.read(path), summary.curves([path])
+    assert curve["step"].iloc[0] == 0
+    assert curve["step"].iloc[-1] == max(lengths.values())
+    assert (curve["count"] == 2).all()
+    lasts = frame.groupby("seed")["value"].last()
+    assert curve["value_mean"].iloc[-1] == pytest.approx(lasts.mean())
+
+
+def test_quality(tmp_path):
+    path = str(tmp_path / "q.parquet")
+    run = QualityRun(n=(8,), k=(1, 4), samples=50)
+    quality.write(run, path)
+    frame = summary.quality([path])
+    values = quality.direct(run, 8).values
+    row = frame[(frame["aggregation"] == "mean") & ~frame["normalized"] & (frame["k"] == 4)].iloc[0]
+    assert row["cosine_mean"] == pytest.approx(values[:, 1, 1, 5].mean())
+    assert row["squared_ratio_mean"] == pytest.approx((values[:, 1, 1, 2] ** 2).mean())
+    assert row["margin_min"] == pytest.approx((values[:, 0, 1, 5] - values[:, 1, 1, 5]).min())
+    assert row["margin_min"] > 0
+
+
+def test_parts_of_a_run_are_put_together(tmp_path):
+    paths = []
+    for first in (0, 20):
+        paths.append(str(tmp_path / f"{first}.parquet"))
+        quality.write(QualityRun(n=(8,), k=(2,), samples=20, first=first), paths[-1])
+    assert (summary.quality(paths)["count"] == 40).all()

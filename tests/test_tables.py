@@ -1,0 +1,71 @@
+"""Tables in their three formats."""
+
+import pandas as pd
+import pytest
+
+from fgrad import descent, summary, tables
+from fgrad.config import FunctionRun
+
+RUNS = [
+    {"function": "sphere", "n": n, "gradient": gradient, "k": k, "angle": [], "lr": lr}
+    for n in (1, 2)
+    for gradient, k, lr in (("bp", None, 0.1), ("frog", 16, 0.25), ("frog", 2, 0.2))
+]
+
+
+def test_learning_rates():
+    table = tables.learning_rates(RUNS)
+    assert list(table.columns) == ["function", "n", "bp", "frog k=16", "frog k=2"]
+    assert table["frog k=2"].tolist() == [0.2, 0.2]
+    assert table["n"].tolist() == [1, 2]
+
+
+def test_a_rate_for_all_angles_is_shown_at_each():
+    common = {"function": "sphere", "n": 64, "k": 4}
+    runs = [
+        *({**common, "gradient": "fg-mean", "angle": [a], "lr": a / 100} for a in (15.0, 30.0)),
+        {**common, "gradient": "frog", "angle": [15.0, 30.0], "lr": 0.5},
+    ]
+    table = tables.learning_rates(runs)
+    assert table["angle_deg"].tolist() == [15.0, 30.0]
+    assert table["fg-mean k=4"].tolist() == [0.15, 0.3]
+    assert table["frog k=4"].tolist() == [0.5, 0.5]
+
+
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory):
+    paths = []
+    for n in (1, 2):
+        for gradient, k in (("bp", None), ("frog", 2)):
+            run = {"function": "rosenbrock", "n": n, "gradient": gradient, "k": k, "lr": 0.001}
+            paths.append(str(tmp_path_factory.mktemp("runs") / "run.parquet"))
+            descent.write(FunctionRun(**run, seeds=(0, 1), steps=60), paths[-1])
+    return summary.functions(paths)
+
+
+def test_final_values_leave_the_degenerate_out(functions):
+    table = tables.final_values(functions)
+    assert table["n"].tolist() == [2]
+    row = functions[(functions["n"] == 2) & (functions["k"] == 2)].iloc[0]
+    assert table["frog k=2"].iloc[0] == f"{row['final_mean']:.4g} ± {row['final_std']:.2g}"
+
+
+def test_stops_keep_them(functions):
+    table = tables.stops(functions)
+    assert table["n"].tolist() == [1, 1, 2, 2]
+    assert table["stalled"].tolist() == [2, 2, 0, 0]
+    assert "angle_deg" not in table
+
+
+def test_three_formats(tmp_path):
+    frame = pd.DataFrame(
+        {"a_b": ["1 ± 2", "x"], "k": pd.array([1, None], "Int64"), "x": [0.123456789, 1.0]}
+    )
+    paths = [str(tmp_path / f"table.{kind}") for kind in ("csv", "md", "tex")]
+    tables.write(frame, *paths, caption="A caption.")
+    csv, markdown, latex = (open(path, encoding="utf-8").read() for path in paths)
+    assert csv == "a_b,k,x\n1 ± 2,1,0.123456789\nx,,1.0\n"
+    assert "| 1 ± 2 | 1   | 0.123457 |" in markdown
+    assert r"1 $\pm$ 2 & 1 & 0.123457 \\" in latex
+    assert r"\caption{A caption.}" in latex
+    assert r"a\_b" in latex
