@@ -50,6 +50,23 @@ def test_nothing_is_left_of_a_failed_write(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["run.parquet"]
 
 
+def test_what_a_kill_leaves_is_no_result_and_written_over(tmp_path):
+    def write_text(text: str) -> None:
+        with results.atomic(tmp_path / "run.parquet") as temporary:
+            temporary.write_text(text)
+            os._exit(9)
+
+    child = os.fork()
+    if not child:
+        write_text("a long first half")
+    os.waitpid(child, 0)
+    assert len(os.listdir(tmp_path)) == 1
+    assert not list(tmp_path.rglob("*.parquet"))
+    write(tmp_path / "run.parquet")
+    assert os.listdir(tmp_path) == ["run.parquet"]
+    results.read(tmp_path / "run.parquet")
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="file is a file; a folder that can be written"):

@@ -5,11 +5,9 @@ nullable integers.
 """
 
 import json
-import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -135,18 +133,12 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     check_writable(target.parent)
+    # not named like a result, so that what a kill leaves behind is taken for none; the next try
+    # writes over it
+    temporary = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-        )
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
         yield temporary
-        temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written: {error.strerror or error}") from None

@@ -188,4 +188,4 @@ def save(figure: Figure, pdf: str, png: str) -> None:
     """Write both formats, whole or not at all; without dates, so equal figures are equal files."""
     for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": 200})):
         with atomic(Path(path)) as temporary:
-            figure.savefig(temporary, **options)
+            figure.savefig(temporary, format=Path(path).suffix[1:], **options)
