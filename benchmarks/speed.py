@@ -140,7 +140,7 @@ def exact_seconds() -> float:
 
 
 def drawing_share() -> float:
-    """Part of a descent step (n = 1024, frog k = 16, five seeds) that the drawing of tangents takes."""
+    """Part of a descent step, n = 1024, frog k = 16, five seeds, that drawing tangents takes."""
     run = FunctionRun(
         function="styblinski-tang", n=1024, gradient="frog", k=16, lr=0.0293, seeds=(0, 1, 2, 3, 4),
         steps=64,
@@ -163,7 +163,7 @@ def gram_share() -> float:
 
 
 def householder_ratio() -> float:
-    """Time of float64 Gram matrix and factor over that of a float32 Householder factor, n = 1024."""
+    """Time of float64 Gram matrix and factor over a float32 Householder factor, n = 1024."""
     v = torch.randn(2, 1024, 1024)
     wide = v.double()
     return compare(lambda: torch.geqrf(v), lambda: torch.linalg.cholesky_ex(wide @ wide.mT))[2]
