@@ -61,7 +61,10 @@ def mean_of_best(tangents: Tensor, derivatives: Tensor) -> Tensor:
 
 
 def projection(
-    tangents: Tensor, derivatives: Tensor, nested: Sequence[int] | None = None
+    tangents: Tensor,
+    derivatives: Tensor,
+    nested: Sequence[int] | None = None,
+    apart: bool = False,
 ) -> Tensor:
     """Orthogonal projection onto U = span V: c = (VᵀV)⁻¹ d, so that V c = P_U(∇f).
 
@@ -78,6 +81,8 @@ def projection(
         tangents: [*T, k, n].
         derivatives: [*T, *B, k].
         nested: sizes m of leading subsets; ``None`` for all k tangents.
+        apart: the tangents are known to be far from dependent (2 k ≤ n): nothing is looked at, so
+            that a GPU need not be waited for.
 
     Returns:
         [*T, *B, k], with ``nested`` [*T, *B, len(nested), k]; zeros where a tangent takes no part.
@@ -89,7 +94,10 @@ def projection(
     v = tangents[..., :m, :].reshape(-1, m, n)
     d = derivatives[..., :m].reshape(len(v), -1, m)
     few = 2 * m <= n and v.dtype == torch.float32
-    coefficients = (_float32 if few else _float64)(v, d, sizes)
+    if few and apart:
+        coefficients = _substitute(_cholesky(v)[0], d, sizes)
+    else:
+        coefficients = (_float32 if few else _float64)(v, d, sizes)
     if m < k:
         coefficients = torch.nn.functional.pad(coefficients, (0, k - m))
     shape = (*derivatives.shape[:-1], len(sizes), k)

@@ -170,13 +170,92 @@ def aggregate(approach: Approach, directions: Tensor, derivatives: Tensor) -> Te
     Returns:
         [*T, n].
     """
+    c = coefficients(approach, directions, derivatives)
+    return combine(c.unsqueeze(-2), directions).squeeze(-2)
+
+
+def coefficients(approach: Approach, directions: Tensor, derivatives: Tensor) -> Tensor:
+    """The cᵢ of an approach's estimate g = Σ cᵢ vᵢ.
+
+    Args:
+        approach: names the aggregation and whether its expected norm is corrected for (``scale``).
+        directions: [*T, k, n].
+        derivatives: [*T, *B, k], of B gradients that share the tangents.
+
+    Returns:
+        [*T, *B, k], in float64 where the aggregation needs it.
+    """
     assert approach.aggregation is not None
     k, n = directions.shape[-2:]
-    coefficients = resolve("aggregation", approach.aggregation)(directions, derivatives)
-    estimate = combine(coefficients.unsqueeze(-2), directions).squeeze(-2)
+    if approach.aggregation == "projection":
+        # so many normal tangents are never near dependent: min sin² ~ Beta((n−k+1)/2, (k−1)/2)
+        apart = approach.tangents == "normal" and n >= max(4 * k, 256)
+        c = aggregation.projection(directions, derivatives, apart=apart)
+    else:
+        c = resolve("aggregation", approach.aggregation)(directions, derivatives)
     if approach.scale:
-        estimate /= theory.expected_norm_ratio(approach.aggregation, n, k, approach.normalize)
-    return estimate
+        c = c / theory.expected_norm_ratio(approach.aggregation, n, k, approach.normalize)
+    return c
+
+
+LAWS = ("projection", "mean", "sum", "mean-times-n")
+"""Aggregations of normal tangents whose estimate can be drawn from its exact law."""
+
+
+def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """An estimate drawn from its exact law, in O(n) time and memory whatever k is.
+
+    Of k normal tangents only their part along û = ∇f/‖∇f‖ and one direction r ⊥ û, uniform on its
+    sphere, enter the estimate (the paper, section 3; `fgrad.theory`):
+
+    * mean: ‖∇f‖ (q/k û + √q/k w), q ~ χ²(k), w the part of an N(0, I) vector orthogonal to û;
+    * projection, k < n: ‖∇f‖ (B û + √(B(1−B)) r) with B ~ Beta(k/2, (n−k)/2); ∇f itself for k ≥ n.
+
+    Args:
+        approach: normal tangents, not normalised, and one of `LAWS`.
+        gradient: ∇f [n].
+        k: number of tangents.
+        generator: on the gradient's device.
+
+    Returns:
+        [n], of the same distribution as `aggregate` of k drawn tangents; zeros where ∇f is zero.
+
+    Raises:
+        ValueError: if no law is known for the approach.
+    """
+    if not has_law(approach):
+        raise ValueError(f"an exact law is known for normal tangents and {', '.join(LAWS)}")
+    name, n = approach.aggregation, len(gradient)
+    correction = theory.expected_norm_ratio(str(name), n, k) if approach.scale else 1.0
+    if name == "projection" and k >= n:
+        return gradient / correction
+    norm = gradient.norm()
+    unit = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
+    across = torch.empty_like(gradient).normal_(generator=generator)
+    across -= (across @ unit) * unit
+
+    def gamma(a: float) -> Tensor:
+        shape = torch.full((), a, dtype=torch.float64, device=gradient.device)
+        # what torch.distributions draws with too, but there no generator can be given
+        return torch._standard_gamma(shape, generator=generator)
+
+    if name == "projection":
+        g, h = gamma(k / 2), gamma((n - k) / 2)
+        beta = g / (g + h)
+        along, length = beta, (beta * (1 - beta)).sqrt() / across.norm()
+    else:
+        q = 2 * gamma(k / 2)
+        times = {"mean": 1.0, "sum": float(k), "mean-times-n": float(n)}[str(name)]
+        along, length = times * q / k, times * q.sqrt() / k
+    scale = norm / correction
+    estimate: Tensor = (scale * along).to(unit.dtype) * unit
+    return estimate.add_(across.mul_((scale * length).to(unit.dtype)))
+
+
+def has_law(approach: Approach) -> bool:
+    """Whether the approach's estimate can be drawn from its exact law."""
+    plain = approach.tangents == "normal" and not approach.normalize
+    return plain and approach.aggregation in LAWS
 
 
 def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:
