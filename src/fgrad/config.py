@@ -26,7 +26,8 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _one_of(kind: str, names: Iterable[str]) -> AfterValidator:
+def one_of(kind: str, names: Iterable[str]) -> AfterValidator:
+    """A validator that refuses any other name, and says which are allowed."""
     allowed = tuple(names)
 
     def check(value: str) -> str:
@@ -52,10 +53,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Rate = Annotated[float, Field(gt=0, le=1e30)]
 Degrees = Annotated[float, Field(gt=0, lt=180, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")]
-FunctionName = Annotated[str, _one_of("function", FUNCTIONS)]
-Aggregation = Annotated[str, _one_of("aggregation", source.names("aggregation"))]
-Sampler = Annotated[str, _one_of("sampler", source.names("tangents"))]
+FunctionName = Annotated[str, one_of("function", FUNCTIONS)]
+Aggregation = Annotated[str, one_of("aggregation", source.names("aggregation"))]
+Sampler = Annotated[str, one_of("sampler", source.names("tangents"))]
 TrueGradient = Literal["ones", "ones-normalized", "random", "random-normalized"]
+
+
+LAWS = ("projection", "mean", "sum", "mean-times-n")
+"""Aggregations whose law is known in closed form for normal tangents."""
 
 
 class Approach(Model):
@@ -76,10 +81,14 @@ class Approach(Model):
 
     @model_validator(mode="after")
     def _scalable(self) -> Self:
-        known = ("projection", "mean", "sum", "mean-times-n")
-        if self.scale and (self.aggregation not in known or self.tangents != "normal"):
-            raise ValueError(f"scale needs normal tangents and one of {', '.join(known)}")
+        if self.scale and (self.aggregation not in LAWS or self.tangents != "normal"):
+            raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
         return self
+
+    @property
+    def has_law(self) -> bool:
+        """Whether the estimate can be drawn from its exact law (the paper, section 3)."""
+        return self.aggregation in LAWS and self.tangents == "normal" and not self.normalize
 
 
 APPROACHES = {
@@ -128,39 +137,53 @@ class QualityRun(Model):
         return self
 
 
-class FunctionRun(Model):
-    """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
+class GradientRun(Model):
+    """What every run of an optimiser has: a gradient and a learning rate."""
 
-    function: FunctionName
-    """The function to minimise."""
-    n: Count
-    """Dimension."""
     gradient: str
     """Name of the gradient approach."""
     k: Count | None = None
     """Number of tangents; none for backpropagation."""
-    angle: Annotated[tuple[Degrees, ...], AfterValidator(unique)] = ()
-    """Angles of every tangent to the first, in degrees; none for the approach's own sampler."""
     lr: Rate
     """Learning rate."""
-    seeds: Unique[Seed] = (0,)
-    """One descent each, all in one batch."""
-    steps: Count = 1000
-    """Steps at most."""
-    patience: Count = 50
-    """Stop after so many steps in a row without a value below the one before."""
     mode: Literal["sim", "fwad"] = "sim"
     """Directional derivatives from the known gradient, or by forward-mode differentiation."""
     approach: Approach | None = None
     """What the gradient's name stands for; the paper's approaches are known by their names."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _named(self) -> Self:
         if self.approach is None and self.gradient not in APPROACHES:
             raise ValueError(f"unknown gradient; allowed: {', '.join(APPROACHES)}")
         if (self.how.aggregation is None) != (self.k is None):
             given = "it takes no tangents" if self.how.aggregation is None else "it needs k"
             raise ValueError(f"gradient {self.gradient} with k = {self.k}: {given}")
+        return self
+
+    @property
+    def how(self) -> Approach:
+        """The approach the name stands for."""
+        return self.approach or APPROACHES[self.gradient]
+
+
+class FunctionRun(GradientRun):
+    """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
+
+    function: FunctionName
+    """The function to minimise."""
+    n: Count
+    """Dimension."""
+    angle: Annotated[tuple[Degrees, ...], AfterValidator(unique)] = ()
+    """Angles of every tangent to the first, in degrees; none for the approach's own sampler."""
+    seeds: Unique[Seed] = (0,)
+    """One descent each, all in one batch."""
+    steps: Count = 1000
+    """Steps at most."""
+    patience: Count = 50
+    """Stop after so many steps in a row without a value below the one before."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
         if self.angle and self.how.aggregation is None:
             raise ValueError(f"gradient {self.gradient} has no tangents to set at an angle")
         if self.angle and self.how.scale and self.how.aggregation != "projection":
@@ -180,7 +203,7 @@ class FunctionRun(Model):
     @property
     def how(self) -> Approach:
         """The approach the name stands for, with tangents at an angle where angles are given."""
-        approach = self.approach or APPROACHES[self.gradient]
+        approach = super().how
         return approach.model_copy(update={"tangents": "angle"}) if self.angle else approach
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fgrad import aggregation, tangents, theory
-from fgrad.config import Approach
+from fgrad.config import LAWS, Approach
 from fgrad.source import resolve
 
 Scalar = Callable[[Tensor], Tensor]
@@ -198,10 +198,6 @@ def coefficients(approach: Approach, directions: Tensor, derivatives: Tensor) ->
     return c
 
 
-LAWS = ("projection", "mean", "sum", "mean-times-n")
-"""Aggregations of normal tangents whose estimate can be drawn from its exact law."""
-
-
 def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """An estimate drawn from its exact law, in O(n) time and memory whatever k is.
 
@@ -212,7 +208,8 @@ def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Genera
     * projection, k < n: ‖∇f‖ (B û + √(B(1−B)) r) with B ~ Beta(k/2, (n−k)/2); ∇f itself for k ≥ n.
 
     Args:
-        approach: normal tangents, not normalised, and one of `LAWS`.
+        approach: normal tangents, not normalised, and one of
+            `fgrad.config.LAWS`.
         gradient: ∇f [n].
         k: number of tangents.
         generator: on the gradient's device.
@@ -223,7 +220,7 @@ def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Genera
     Raises:
         ValueError: if no law is known for the approach.
     """
-    if not has_law(approach):
+    if not approach.has_law:
         raise ValueError(f"an exact law is known for normal tangents and {', '.join(LAWS)}")
     name, n = approach.aggregation, len(gradient)
     correction = theory.expected_norm_ratio(str(name), n, k) if approach.scale else 1.0
@@ -250,12 +247,6 @@ def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Genera
     scale = norm / correction
     estimate: Tensor = (scale * along).to(unit.dtype) * unit
     return estimate.add_(across.mul_((scale * length).to(unit.dtype)))
-
-
-def has_law(approach: Approach) -> bool:
-    """Whether the approach's estimate can be drawn from its exact law."""
-    plain = approach.tangents == "normal" and not approach.normalize
-    return plain and approach.aggregation in LAWS
 
 
 def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:

@@ -180,7 +180,8 @@ class _Encoder(nn.Module):
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in projected)
         attended = nn.functional.scaled_dot_product_attention(q, k, v)
         x = x + self.join(attended.transpose(1, 2).flatten(2))
-        return x + self.narrow(nn.functional.gelu(self.widen(x)))
+        narrowed: Tensor = self.narrow(nn.functional.gelu(self.widen(x)))
+        return x + narrowed
 
 
 class _NormLinear(nn.Module):

@@ -29,7 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from fgrad.config import Approach
-from fgrad.estimators import coefficients, combine, draw, has_law, sample
+from fgrad.estimators import coefficients, combine, draw, sample
 
 Part = str | nn.Module
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -81,7 +81,7 @@ class Perturbation:
     ) -> None:
         if (approach.aggregation is None) != (k is None):
             raise ValueError(f"k = {k}: backpropagation has no tangents, an aggregation needs some")
-        lawful = has_law(approach) and perturb == "weights" and mode == "sim"
+        lawful = approach.has_law and perturb == "weights" and mode == "sim"
         if tangents == "exact" and not lawful:
             raise ValueError(
                 "tangents exact needs perturb weights, mode sim, normal tangents and an "

@@ -53,6 +53,32 @@ QUALITY = {
 }
 """Columns of sections 4.1 and 4.3: one row for each estimate."""
 
+PARTS = ("train", "val", "test")
+"""Of a data set, in the order they are evaluated."""
+
+NETWORKS = {
+    "experiment": TEXT,
+    "model": TEXT,
+    "width": INT,
+    "dataset": TEXT,
+    "gradient": TEXT,
+    "k": INT,
+    "lr": FLOAT,
+    "seed": INT,
+    "epoch": INT,
+    **{
+        f"{part}_{what}": FLOAT
+        for part in ("train", "val", "test")
+        for what in ("loss", "accuracy")
+    },
+    "train_seconds": FLOAT,
+    "eval_seconds": FLOAT,
+}
+"""Columns of sections 4.4 and 4.5: one row for each epoch, 0 before any step."""
+
+STATISTICS = {"gradient_norm": FLOAT, "estimate_norm": FLOAT, "cosine": FLOAT}
+"""Further columns where they are asked for: means over the steps of an epoch."""
+
 PROGRESS = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 

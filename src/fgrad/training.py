@@ -1,0 +1,444 @@
+"""Training of a network with any gradient approach, evaluated every epoch (sections 4.4 and 4.5).
+
+The data set is one tensor on the device and a batch is an index into it; nothing inside an epoch
+waits for the device. Parameters, order of the batches and tangents come from generators of their
+own, so a run's numbers depend on its options alone.
+
+Source: the paper, sections 4.4 and 4.5.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import lr_scheduler
+
+from fgrad import results
+from fgrad.config import ConfigError
+from fgrad.data import Split, augment, load
+from fgrad.datasets import DATASETS
+from fgrad.networks import TrainRun
+from fgrad.perturbation import Perturbation
+from fgrad.source import fingerprint, resolve
+
+EVALUATED = 1000
+"""Samples evaluated at a time."""
+
+LOST = 10.0
+"""A validation loss of this much or NaN ends a run."""
+
+PROFILED = 20
+"""Steps in the trace of ``profile``."""
+
+Data = tuple[Split, Split, Split]
+Epoch = dict[str, float]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Metrics of every epoch from 0, and why it ended.
+
+    Args:
+        epochs: for each epoch the columns of `fgrad.results.NETWORKS` from the losses on, and those
+            of `fgrad.results.STATISTICS` where they were asked for.
+        stop: ``completed`` all epochs, ``stalled`` (no lower validation loss for `patience` epochs)
+            or ``diverged`` (validation loss NaN or at least `LOST`).
+    """
+
+    epochs: list[Epoch]
+    stop: str
+
+
+def build(run: TrainRun) -> nn.Sequential:
+    """The network of a run with its initial parameters, on the CPU.
+
+    The same parameters on every device; the global generator is left as it was.
+    """
+    data = DATASETS[run.dataset]
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(_seed(run, 0))
+        model = resolve("models", run.model)
+        chain: nn.Sequential = model(
+            data.channels, data.size, data.classes, run.width, run.reduce
+        )
+    return chain
+
+
+def train(
+    run: TrainRun,
+    data: Data,
+    checkpoint: Path | None = None,
+    say: Say = lambda _: None,
+    progress: results.PROGRESS = lambda done, total: None,
+    trace: Path | None = None,
+) -> Training:
+    """Train and evaluate, epoch by epoch.
+
+    Args:
+        run: what to do.
+        data: training, validation and test data on the device of the run.
+        checkpoint: file to resume from, if it is there, and to write to after an epoch; gone when
+            the run has ended.
+        say: told about every epoch in a line.
+        progress: called with epochs done and epochs at most.
+        trace: where the profiler writes what the first steps did.
+
+    Returns:
+        Metrics and stop reason. A resumed run ends with the very numbers of an undisturbed one, on
+        the CPU to the last bit.
+
+    Raises:
+        ConfigError: if the checkpoint cannot be read or is of another run or version.
+    """
+    state = _State(run, data)
+    history = state.resume(checkpoint) if checkpoint and checkpoint.exists() else []
+    if history:
+        say(f"resumed after epoch {len(history) - 1}")
+    start = saved = time.monotonic()
+    first = len(history)
+    while not (stop := _stop(run, history)):
+        epoch = len(history)
+        began = time.monotonic()
+        statistics = {}
+        if epoch:
+            with _profiler(trace if epoch == 1 else None) as profiler:
+                statistics = state.step_through(profiler)
+            state.wait()
+        trained = time.monotonic()
+        measured = state.evaluate()
+        state.end_epoch(measured["val_loss"], bool(epoch))
+        seconds = {
+            "train_seconds": trained - began if epoch else 0.0,
+            "eval_seconds": time.monotonic() - trained,
+        }
+        history.append(measured | seconds | (statistics or state.no_statistics))
+        each = (time.monotonic() - start) / (len(history) - first)
+        say(_line(run, history, each))
+        progress(epoch, run.epochs)
+        if checkpoint and time.monotonic() - saved >= 60 * run.checkpoint_minutes:
+            state.save(checkpoint, history)
+            saved = time.monotonic()
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return Training(history, stop)
+
+
+def write(
+    run: TrainRun,
+    path: Path | str,
+    source: Path | None = None,
+    say: Say = lambda line: print(line, file=sys.stderr, flush=True),
+    progress: results.PROGRESS = lambda done, total: None,
+) -> None:
+    """Train and write the Parquet file, one row for each epoch.
+
+    A checkpoint lies beside the file while the run goes on; the same call takes it up again.
+
+    Args:
+        run: what to do.
+        path: Parquet file.
+        source: prepared file or folder of the data set, see `fgrad.data.load`.
+        say: told about every epoch in a line.
+        progress: called with epochs done and epochs at most.
+
+    Raises:
+        ConfigError: as `train`, or if there is no such device or no such data.
+    """
+    target, start = Path(path), results.now()
+    device = choose_device(run.device)
+    with _settings(run):
+        data = load(run.dataset, source, device)
+        trace = target.with_suffix(".trace.json") if run.profile else None
+        trained = train(run, data, checkpoint_of(run, target), say, progress, trace)
+    columns: dict[str, Any] = {
+        name: np.array([epoch[name] for epoch in trained.epochs]) for name in trained.epochs[0]
+    }
+    columns |= run.model_dump(include=set(results.NETWORKS)) | {
+        "epoch": np.arange(len(trained.epochs))
+    }
+    results.write(
+        target,
+        results.NETWORKS | (results.STATISTICS if run.statistics else {}),
+        columns,
+        run=run.model_dump(mode="json"),
+        device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+        threads=run.threads,
+        start=start,
+        end=results.now(),
+        stop=trained.stop,
+    )
+
+
+def checkpoint_of(run: TrainRun, path: Path) -> Path:
+    """The checkpoint of a run: beside its output, named by everything its numbers depend on."""
+    return path.with_name(f".{path.stem}.{_key(run)}.checkpoint")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is the GPU if there is one.
+
+    Raises:
+        ConfigError: if the device is not there.
+    """
+    found = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda" if found else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= found:
+        gpus = [f"cuda:{i}" for i in range(found)]
+        raise ConfigError(
+            f"device = {name!r}: no such GPU here; there are {', '.join(['cpu', *gpus])}"
+        )
+    return device
+
+
+class _State:
+    """Everything that changes while a run goes on."""
+
+    def __init__(self, run: TrainRun, data: Data) -> None:
+        self.run, self.data = run, data
+        self.device = data[0].images.device
+        self.chain = build(run).to(self.device)
+        self.order = torch.Generator().manual_seed(_seed(run, 1))
+        self.tangents = torch.Generator(self.device).manual_seed(_seed(run, 2))
+        self.crops = torch.Generator(self.device).manual_seed(_seed(run, 3))
+        self.gradient = Perturbation(
+            self.chain, run.how, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
+            tangents=run.tangents, chunk=run.chunk,
+        )  # fmt: skip
+        self.optimizer = _optimizer(run, self.chain)
+        self.schedule, self.each_step = _schedule(run, self.optimizer)
+        nothing = dict.fromkeys(results.STATISTICS, math.nan)
+        self.no_statistics: Epoch = nothing if run.statistics else {}
+
+    def step_through(self, profiler: Callable[[], None]) -> Epoch:
+        """One epoch of steps; means of the gradient statistics where they are asked for."""
+        images, labels = self.data[0].images, self.data[0].labels
+        order = torch.randperm(len(labels), generator=self.order).to(self.device)
+        sums = torch.zeros(3, device=self.device)
+        self.chain.train()
+        batches = order.split(self.run.batch_size)
+        for index in batches:
+            x, y = images[index], labels[index]
+            if self.run.augment:
+                x = augment(x, self.crops, DATASETS[self.run.dataset].flips)
+            with self.autocast():
+                true = self.gradient.true_gradient(x, y) if self.run.statistics else None
+                self.gradient(x, y)
+            if true is not None:
+                sums += _compare(true, self.gradient.parameters)
+            self.optimizer.step()
+            if self.each_step:
+                self.schedule.step()
+            profiler()
+        if not self.run.statistics:
+            return {}
+        return dict(zip(results.STATISTICS, (sums / len(batches)).tolist(), strict=True))
+
+    def evaluate(self) -> Epoch:
+        """Loss and accuracy on training, validation and test data."""
+        self.chain.eval()
+        found = []
+        with torch.inference_mode(), self.autocast():
+            for split in self.data:
+                loss = torch.zeros((), dtype=torch.float64, device=self.device)
+                right = torch.zeros((), dtype=torch.int64, device=self.device)
+                parts = split.images.split(EVALUATED), split.labels.split(EVALUATED)
+                for x, y in zip(*parts, strict=True):
+                    logits = self.chain(x)
+                    loss += cross_entropy(logits, y, reduction="sum")
+                    right += (logits.argmax(1) == y).sum()
+                found += [loss / len(split.labels), right / len(split.labels)]
+        names = [f"{part}_{what}" for part in results.PARTS for what in ("loss", "accuracy")]
+        return dict(zip(names, torch.stack(found).tolist(), strict=True))
+
+    def end_epoch(self, val_loss: float, trained: bool) -> None:
+        """Move the schedules that are counted in epochs."""
+        if not trained or self.each_step:
+            return
+        if isinstance(self.schedule, lr_scheduler.ReduceLROnPlateau):
+            self.schedule.step(val_loss)
+        else:
+            self.schedule.step()
+
+    def wait(self) -> None:
+        """Until the device has done what it was told."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Products in bfloat16 where they are asked for."""
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.run.precision == "bf16"
+        )
+
+    def save(self, path: Path, history: list[Epoch]) -> None:
+        """Write the checkpoint, whole or not at all."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        generators = {name: part.get_state() for name, part in self._generators().items()}
+        state = {"key": _key(self.run), "history": history, **parts, **generators}
+        with results.atomic(path) as temporary:
+            torch.save(state, temporary)
+
+    def resume(self, path: Path) -> list[Epoch]:
+        """Go back to where a checkpoint was written; raises ConfigError as `train`."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            key = state["key"]
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"{path}: not a whole checkpoint, delete it to start anew: {reason}"
+            ) from None
+        if key != _key(self.run):
+            raise ConfigError(
+                f"{path}: checkpoint of another run or version, delete it to start anew"
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        for name, generator in self._generators().items():
+            generator.set_state(state[name].cpu())
+        history: list[Epoch] = state["history"]
+        return history
+
+    def _parts(self) -> dict[str, Any]:
+        return {"chain": self.chain, "optimizer": self.optimizer, "schedule": self.schedule}
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        return {"order": self.order, "tangents": self.tangents, "crops": self.crops}
+
+
+def _stop(run: TrainRun, history: list[Epoch]) -> str:
+    """Why a run ends after these epochs; empty if it goes on."""
+    if not history:
+        return ""
+    losses = [epoch["val_loss"] for epoch in history]
+    if not losses[-1] < LOST:
+        return "diverged"
+    if len(losses) > run.epochs:
+        return "completed"
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    return "stalled" if len(losses) - 1 - lowest >= run.patience else ""
+
+
+def _optimizer(run: TrainRun, chain: nn.Module) -> torch.optim.Optimizer:
+    parameters = list(chain.parameters())
+    if run.optimizer == "adam":
+        return torch.optim.Adam(parameters, run.lr)
+    if run.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, run.lr)
+    if run.optimizer == "nesterov":
+        return torch.optim.SGD(
+            parameters, run.lr, momentum=0.9, nesterov=True, weight_decay=5e-4
+        )  # fmt: skip
+    return torch.optim.SGD(parameters, run.lr)
+
+
+def _schedule(run: TrainRun, optimizer: torch.optim.Optimizer) -> tuple[Any, bool]:
+    """The schedule, and whether it moves each step (else each epoch)."""
+    match run.schedule:
+        case "exponential":
+            return lr_scheduler.ExponentialLR(optimizer, math.exp(-1e-4)), True
+        case "steps":
+            milestones = [run.epochs // 2, 3 * run.epochs // 4]
+            return lr_scheduler.MultiStepLR(optimizer, milestones, 0.1), False
+        case "cosine":
+            return lr_scheduler.CosineAnnealingLR(optimizer, max(1, run.epochs)), False
+        case "plateau":
+            patience = max(0, run.patience // 2 - 1)
+            return lr_scheduler.ReduceLROnPlateau(optimizer, patience=patience), False
+    return lr_scheduler.ConstantLR(optimizer, 1.0), False
+
+
+def _compare(true: list[Tensor], parameters: list[nn.Parameter]) -> Tensor:
+    """‖∇f‖, ‖g‖ and cos(g, ∇f) of all parameters together: [3]."""
+    pairs = [
+        (t.flatten(), p.grad.flatten())
+        for t, p in zip(true, parameters, strict=True)
+        if p.grad is not None
+    ]
+    norm = torch.stack([t @ t for t, _ in pairs]).sum().sqrt()
+    estimate = torch.stack([g @ g for _, g in pairs]).sum().sqrt()
+    dot = torch.stack([t @ g for t, g in pairs]).sum()
+    return torch.stack([norm, estimate, dot / norm / estimate])
+
+
+def _seed(run: TrainRun, stream: int) -> int:
+    """Parameters, order, tangents and crops of a seed are independent of each other."""
+    return int(np.random.SeedSequence((run.seed, stream)).generate_state(1)[0])
+
+
+def _key(run: TrainRun) -> str:
+    """Hash of everything a run's numbers depend on."""
+    plain = run.model_dump(mode="json", exclude={"checkpoint_minutes", "profile"})
+    text = json.dumps(plain) + fingerprint("training") + str(torch.__version__)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _line(run: TrainRun, history: list[Epoch], each: float) -> str:
+    epoch, last = len(history) - 1, history[-1]
+    parts = [
+        f"{part} {last[f'{part}_loss']:.4f} ({last[f'{part}_accuracy']:.2%})"
+        for part in results.PARTS
+    ]
+    left = time.strftime("%H:%M:%S", time.gmtime(each * (run.epochs - epoch)))
+    seconds = last["train_seconds"] + last["eval_seconds"]
+    return (
+        f"{results.now()} epoch {epoch}/{run.epochs}: {', '.join(parts)}; {seconds:.1f} s, "
+        f"at most {left} left"
+    )
+
+
+@contextlib.contextmanager
+def _settings(run: TrainRun) -> Iterator[None]:
+    """Threads, TF32 and determinism of the process, as they were afterwards."""
+    threads = torch.get_num_threads()
+    precision = torch.get_float32_matmul_precision()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(run.threads)
+    torch.set_float32_matmul_precision("high" if run.precision == "tf32" else "highest")
+    convolutions = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = run.precision == "tf32"
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.use_deterministic_algorithms(deterministic)
+
+
+@contextlib.contextmanager
+def _profiler(trace: Path | None) -> Iterator[Callable[[], None]]:
+    """What to call after each step; the trace of the first steps is written in the end."""
+    if trace is None:
+        yield lambda: None
+        return
+    from torch.profiler import profile, schedule
+
+    def export(profiler: Any) -> None:
+        with results.atomic(trace) as temporary:
+            profiler.export_chrome_trace(str(temporary))
+        table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15)
+        print(table, file=sys.stderr)
+
+    plan = schedule(wait=0, warmup=1, active=PROFILED, repeat=1)
+    with profile(schedule=plan, on_trace_ready=export) as profiler:
+        yield profiler.step
