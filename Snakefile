@@ -9,6 +9,7 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 include: "rules/common.smk"
 include: "rules/quality.smk"
 include: "rules/functions.smk"
+include: "rules/networks.smk"
 include: "rules/paper.smk"
 
 
@@ -18,6 +19,8 @@ rule all:
         rules.quality.input,
         rules.functions.input,
         rules.angles.input,
+        rules.fc.input,
+        rules.sota.input,
         rules.figures.input,
         rules.tables.input,
         rules.claims.input,

@@ -9,12 +9,18 @@ SUMMARIES = {
     "angle_quality": ["angle_quality", "quality"],
     "angle_functions": ["angle_functions", "functions"],
     "angle_curves": ["angle_functions", "curves"],
+    "fc": ["fc", "networks"],
+    "fc_curves": ["fc", "network_curves"],
+    "sota": ["sota", "networks"],
+    "sota_curves": ["sota", "network_curves"],
 }
 
 CONCEPTS = "3 Multi-tangent forward gradients"
 QUALITY = "4.1 Approximation quality"
 FUNCTIONS = "4.2 Closed-form functions"
 ANGLES = "4.3 Tangents at an angle"
+FC = "4.4 Fully connected networks"
+SOTA = "4.5 ResNet18 and ViT"
 
 # figure: [section of the paper, summaries it shows]
 FIGURES = {
@@ -27,6 +33,11 @@ FIGURES = {
     "descent_curves": [FUNCTIONS, ["curves"]],
     "angle_quality": [ANGLES, ["angle_quality"]],
     "angle_descent": [ANGLES, ["angle_curves"]],
+    "fc_training": [FC, ["fc_curves"]],
+    "fc_tangents": [FC, ["fc"]],
+    "sota_training": [SOTA, ["sota_curves"]],
+    "sota_tangents": [SOTA, ["sota"]],
+    "epoch_time": [SOTA, ["fc", "sota"]],
 }
 
 # table: [section of the paper, function of fgrad.tables, summary or section of the runs it shows]
@@ -38,6 +49,10 @@ TABLES = {
     "angle_learning_rates": [ANGLES, "learning_rates", "angle_functions"],
     "angle_final_values": [ANGLES, "final_values", "angle_functions"],
     "angle_quality": [ANGLES, "quality", "angle_quality"],
+    "fc_learning_rates": [FC, "network_learning_rates", "fc"],
+    "fc_accuracy": [FC, "accuracy", "fc"],
+    "sota_learning_rates": [SOTA, "network_learning_rates", "sota"],
+    "sota_accuracy": [SOTA, "accuracy", "sota"],
 }
 
 
@@ -112,7 +127,7 @@ for _name, (_section, _summaries) in FIGURES.items():
 
 
 for _name, (_section, _function, _shown) in TABLES.items():
-    _rates = _function == "learning_rates"
+    _rates = _function.endswith("learning_rates")
 
     rule:
         name:
@@ -151,7 +166,11 @@ rule judge_claims:
     input:
         expand(
             "results/summary/{summary}.parquet",
-            summary=[name for name in SUMMARIES if name != "curves"],
+            summary=[
+                name
+                for name in SUMMARIES
+                if name == "angle_curves" or not name.endswith("curves")
+            ],
         ),
     output:
         report(
@@ -173,7 +192,7 @@ rule judge_claims:
         scale=settings.scale(CONFIG),
         code=fingerprint("claims"),
     message:
-        "Claims of sections 4.1 to 4.3"
+        "Claims of sections 4.1 to 4.5"
     script:
         "../workflow/scripts/judge_claims.py"
 
@@ -197,6 +216,20 @@ rule angles:
         paper(ANGLES),
     message:
         "Section 4.3"
+
+
+rule fc:
+    input:
+        paper(FC),
+    message:
+        "Section 4.4"
+
+
+rule sota:
+    input:
+        paper(SOTA),
+    message:
+        "Section 4.5"
 
 
 rule figures:

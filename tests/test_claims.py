@@ -87,6 +87,23 @@ def angle_curves_frame() -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"k": "Int64"})
 
 
+def networks_frame(networks: list[tuple[str, int | None, int]]) -> pd.DataFrame:
+    """Losses and accuracies that get better with k, more so for frog, and worse with n."""
+    rows = []
+    for i, (model, width, n) in enumerate(networks):
+        for gradient, sizes in {"bp": [None], "fg-mean": [1, 2, 4], "frog": [2, 4]}.items():
+            for k in sizes:
+                lost = (
+                    0.0 if k is None else (0.2 - 0.04 * k) * (1 + i) - 0.02 * (gradient == "frog")
+                )
+                row = {"model": model, "width": width, "dataset": "mnist", "gradient": gradient}
+                row |= {"k": k, "n": n, "count": 3}
+                row |= {"log_train_loss_mean": lost - 2, "log_train_loss_std": 0.001}
+                row |= {"test_accuracy_mean": 0.95 - lost, "test_accuracy_std": 0.001}
+                rows.append(row)
+    return pd.DataFrame(rows).astype({"k": "Int64", "width": "Int64"})
+
+
 @pytest.fixture
 def summaries() -> dict[str, pd.DataFrame]:
     return {
@@ -96,6 +113,8 @@ def summaries() -> dict[str, pd.DataFrame]:
         "functions": functions_frame(),
         "angle_functions": angle_functions_frame(),
         "angle_curves": angle_curves_frame(),
+        "fc": networks_frame([("fc", 256, 522), ("fc", 1024, 2058)]),
+        "sota": networks_frame([("resnet18", None, 9866), ("vit", None, 64010)]),
     }
 
 
@@ -106,7 +125,7 @@ def verdict(summaries, name: str) -> str:
 def test_all_hold_where_the_paper_is_right(summaries):
     judged = claims.judge(summaries)
     assert [one["name"] for one in judged if one["verdict"] != "holds"] == []
-    assert len(judged) == 14
+    assert len(judged) == 20
 
 
 def where(frame: pd.DataFrame, **values) -> pd.Series:
@@ -131,6 +150,12 @@ BREAKERS = {
     "mean-quality-needs-angle": ("angle_quality", {"aggregation": "mean", "angle_deg": 15.0}, "cosine_mean", 6),
     "projection-descent-ignores-angle": ("angle_curves", {"gradient": "frog", "angle_deg": 15.0, "step": 10}, "value_mean", 0.9),
     "mean-descent-needs-angle": ("angle_functions", {"gradient": "fg-mean", "angle_deg": 15.0}, "log_left_mean", 6),
+    "more-tangents-train-better": ("fc", {"gradient": "frog", "k": 4, "width": 256}, "log_train_loss_mean", 0.9),
+    "projection-trains-better": ("fc", {"gradient": "frog", "k": 2, "width": 256}, "log_train_loss_mean", 0.9),
+    "gap-grows-with-width": ("fc", {"gradient": "frog", "k": 2, "width": 256}, "log_train_loss_mean", 0.7),
+    "more-tangents-classify-better": ("sota", {"gradient": "frog", "k": 4, "model": "vit"}, "test_accuracy_mean", 0.5),
+    "projection-classifies-better": ("sota", {"gradient": "frog", "k": 2, "model": "vit"}, "test_accuracy_mean", 0.5),
+    "gap-grows-with-size": ("sota", {"gradient": "fg-mean", "k": 2, "model": "resnet18"}, "test_accuracy_mean", 0.5),
 }  # fmt: skip
 
 
@@ -169,6 +194,12 @@ NARROW = {
     "mean-quality-needs-angle": ("angle_quality", lambda f: f[f["angle_deg"] == 15]),
     "projection-descent-ignores-angle": ("angle_curves", lambda f: f[f["angle_deg"] == 15]),
     "mean-descent-needs-angle": ("angle_functions", lambda f: f.assign(count=1)),
+    "more-tangents-train-better": ("fc", lambda f: f.assign(count=1)),
+    "projection-trains-better": ("fc", lambda f: f[f["gradient"] != "frog"]),
+    "gap-grows-with-width": ("fc", lambda f: f[f["width"] == 256]),
+    "more-tangents-classify-better": ("sota", lambda f: f[f["k"].isna()]),
+    "projection-classifies-better": ("sota", lambda f: f.assign(count=1)),
+    "gap-grows-with-size": ("sota", lambda f: f[f["gradient"] != "bp"]),
 }
 
 
@@ -179,12 +210,18 @@ def test_not_decidable_where_the_run_is_too_small(summaries, name):
     assert verdict(summaries, name) == "not decidable"
 
 
+def test_verdicts_on_networks_name_their_data(summaries):
+    judged = {one["name"]: one["evidence"] for one in claims.judge(summaries)}
+    assert judged["more-tangents-train-better"].startswith("On mnist: ")
+    assert judged["gap-grows-with-size"].startswith("On mnist: ")
+
+
 def test_files(summaries, tmp_path):
     judged = claims.judge(summaries)
     claims.write(judged, str(tmp_path / "claims.md"), str(tmp_path / "claims.json"), scale="Small.")
     assert json.loads((tmp_path / "claims.json").read_text()) == judged
     text = (tmp_path / "claims.md").read_text()
-    assert "holds: 14." in text
+    assert "holds: 20." in text
     assert "Small." in text
     for one in judged:
         assert one["statement"] in text

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fgrad import config, results
+from fgrad import config, networks, results
 
 Flat = tyro.conf.arg(name="")
 
@@ -53,11 +53,33 @@ def optimize(
         print(f"seed {stop['seed']}{angle}: {stop['stop']} after {stop['steps']} steps")
 
 
+def train(
+    run: Annotated[networks.TrainRun, Flat],
+    output: Path,
+    data_dir: Path | None = None,
+) -> None:
+    """Training of a network with one gradient approach (sections 4.4 and 4.5).
+
+    Args:
+        run: options.
+        output: Parquet file, one row for each epoch. A killed run goes on with the same command.
+        data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
+    """
+    from fgrad.training import write
+
+    _check(output)
+    with _bar("epochs") as progress:
+        write(run, output, data_dir, progress=progress)
+    print(
+        f"{results.provenance(output)['stop']} after {results.read(output)['epoch'].max()} epochs"
+    )
+
+
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"quality": quality, "optimize": optimize},
+            {"quality": quality, "optimize": optimize, "train": train},
             description="Multi-tangent forward gradients, one run at a time.",
             config=(tyro.conf.AvoidSubcommands, tyro.conf.OmitArgPrefixes),
         )

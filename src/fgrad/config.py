@@ -137,7 +137,14 @@ class QualityRun(Model):
         return self
 
 
-class GradientRun(Model):
+class Derivatives(Model):
+    """How directional derivatives are obtained."""
+
+    mode: Literal["sim", "fwad"] = "sim"
+    """Directional derivatives from the known gradient, or by forward-mode differentiation."""
+
+
+class GradientRun(Derivatives):
     """What every run of an optimiser has: a gradient and a learning rate."""
 
     gradient: str
@@ -146,8 +153,6 @@ class GradientRun(Model):
     """Number of tangents; none for backpropagation."""
     lr: Rate
     """Learning rate."""
-    mode: Literal["sim", "fwad"] = "sim"
-    """Directional derivatives from the known gradient, or by forward-mode differentiation."""
     approach: Approach | None = None
     """What the gradient's name stands for; the paper's approaches are known by their names."""
 

@@ -5,28 +5,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fgrad import source
-from fgrad.config import Count, GradientRun, Name, Seed, one_of
+from fgrad.config import Count, Derivatives, GradientRun, Name, Seed, one_of
 from fgrad.datasets import DATASETS
 
 ModelName = Annotated[str, one_of("model", source.names("models"))]
 DatasetName = Annotated[str, one_of("dataset", DATASETS)]
 
 
-class TrainRun(GradientRun):
-    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+class TrainOptions(Derivatives):
+    """How a network is trained, whichever network and gradient."""
 
-    experiment: Name = "single"
-    """What the run belongs to."""
-    model: ModelName
-    """The network, a chain of blocks."""
-    width: Count | None = None
-    """Hidden width of fc (256 if none is given); no other model has one."""
     reduce: Count = 1
     """Divide every hidden size by this, for quick tries."""
-    dataset: DatasetName = "mnist5k"
-    """The data set."""
-    seed: Seed = 0
-    """Of the initial parameters, the order of the batches and the tangents."""
     epochs: Annotated[int, Field(ge=0, le=10**6, strict=True)] = 200
     """Epochs at most."""
     batch: Count | None = None
@@ -60,6 +50,21 @@ class TrainRun(GradientRun):
     """Write a trace of the first steps beside the output."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 0
     """Least time between two checkpoints; 0 for one each epoch."""
+
+
+class TrainRun(TrainOptions, GradientRun):
+    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+
+    experiment: Name = "single"
+    """What the run belongs to."""
+    model: ModelName
+    """The network, a chain of blocks."""
+    width: Count | None = None
+    """Hidden width of fc (256 if none is given); no other model has one."""
+    dataset: DatasetName = "mnist5k"
+    """The data set."""
+    seed: Seed = 0
+    """Of the initial parameters, the order of the batches and the tangents."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -87,7 +87,8 @@ class Perturbation:
                 "tangents exact needs perturb weights, mode sim, normal tangents and an "
                 "aggregation whose law is known"
             )
-        self.chain, self.approach, self.k, self.loss, self.chunk = chain, approach, k, loss, chunk
+        self.chain, self.approach, self.k, self.loss = chain, approach, k, loss
+        self.perturb, self.chunk = perturb, chunk
         self.exact = lawful and tangents != "explicit"
         if generator is None:
             device = next(chain.parameters()).device
@@ -126,6 +127,12 @@ class Perturbation:
         with _same_function(self.chain):
             loss = self._losses(self.chain(x), y).mean()
             return _gradients(loss, self.parameters)
+
+    def n(self, x: Tensor, y: Tensor) -> int:
+        """Dimension of the space the tangents live in, for such inputs and targets."""
+        if self.perturb == "weights":
+            return sum(p.numel() for p in self.parameters)
+        return sum(self._measure(x, y))
 
     def _measure(self, x: Tensor, y: Tensor) -> list[int]:
         """Sizes of all block outputs of one sample; refuses blocks that do not compose."""

@@ -5,8 +5,9 @@ Nothing here imports torch, and no result depends on this module: a job is hande
 
 import csv
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
@@ -28,6 +29,7 @@ from fgrad.config import (
     unique,
     validate,
 )
+from fgrad.networks import DatasetName, ModelName, TrainOptions, TrainRun
 
 
 class Gradient(Approach):
@@ -102,6 +104,27 @@ class AnglesSection(Model):
     seeds: Unique[Seed]
 
 
+class Experiment(TrainOptions):
+    """Networks of section 4.4 or 4.5, data sets and seeds, and how they are trained."""
+
+    models: Unique[ModelName]
+    widths: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
+    """Hidden widths of fc."""
+    datasets: Unique[DatasetName]
+    rates_of: DatasetName | None = None
+    """Data set whose learning rates are taken; none for each data set's own."""
+    seeds: Unique[Seed]
+
+
+class NetworksSection(Model):
+    """Sections 4.4 and 4.5."""
+
+    learning_rates: str
+    data_dir: str
+    fc: Experiment
+    sota: Experiment
+
+
 class Config(Model):
     """The whole configuration."""
 
@@ -109,6 +132,7 @@ class Config(Model):
     quality: QualitySection
     functions: FunctionsSection
     angles: AnglesSection
+    networks: NetworksSection
 
     @model_validator(mode="after")
     def _known_gradients(self) -> Self:
@@ -125,18 +149,48 @@ class Config(Model):
 
 
 class Row(Model):
-    """A row of a learning-rate table."""
+    """A row of a learning-rate table: a run and its rate."""
+
+    lr: Rate
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The run: every column but the rate."""
+        return tuple(getattr(self, name) for name in self.columns())
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        return [name for name in cls.model_fields if name != "lr"]
+
+    @classmethod
+    def describe(cls, key: tuple[Any, ...]) -> str:
+        named = zip(cls.columns(), key, strict=True)
+        shown = ((name, f"{v:g}" if isinstance(v, float) else v) for name, v in named)
+        return ", ".join(f"{name} {value}" for name, value in shown if value is not None)
+
+
+class FunctionRow(Row):
+    """A row of the tables of sections 4.2 and 4.3."""
 
     function: FunctionName
     n: Annotated[int, Field(ge=1)]
     gradient: str
     k: Annotated[int, Field(ge=1)] | None = None
     angle_deg: Annotated[float, Field(gt=0, lt=180)] | None = None
-    lr: Rate
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        return (self.function, self.n, self.gradient, self.k, self.angle_deg)
+
+class NetworkRow(Row):
+    """A row of the table of sections 4.4 and 4.5."""
+
+    experiment: str
+    model: ModelName
+    width: Annotated[int, Field(ge=1)] | None = None
+    dataset: DatasetName
+    gradient: str
+    k: Annotated[int, Field(ge=1)] | None = None
+
+
+R = TypeVar("R", bound=Row)
 
 
 class Runs(BaseModel):
@@ -147,6 +201,8 @@ class Runs(BaseModel):
     functions: dict[str, dict[str, Any]]
     angle_quality: dict[str, dict[str, Any]]
     angle_functions: dict[str, dict[str, Any]]
+    fc: dict[str, dict[str, Any]]
+    sota: dict[str, dict[str, Any]]
 
 
 def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
@@ -169,11 +225,17 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
         functions=_function_runs(checked, directory),
         angle_quality=_angle_quality_runs(checked),
         angle_functions=_angle_function_runs(checked, directory),
+        fc=_network_runs(checked, "fc", directory),
+        sota=_network_runs(checked, "sota", directory),
     )
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, kind: type[R]) -> list[R]:
     """Rows of a learning-rate table.
+
+    Args:
+        path: CSV file with a header.
+        kind: what its rows are.
 
     Raises:
         ConfigError: if the file cannot be read, a column is missing or unknown, a value is out of
@@ -188,7 +250,7 @@ def read_table(path: Path) -> list[Row]:
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: cannot be read as a CSV table: {reason}") from None
-    _check_header(path, header)
+    _check_header(path, header, kind)
     if not records:
         raise ConfigError(f"{path}: no rows; a header and one row for each run are expected")
     rows: dict[tuple[Any, ...], int] = {}
@@ -201,13 +263,13 @@ def read_table(path: Path) -> list[Row]:
             continue
         values = {key: value.strip() for key, value in record.items() if value.strip()}
         try:
-            row = validate(Row, values, where)
+            row = validate(kind, values, where)
         except ConfigError as error:
             errors.append(str(error))
             continue
         if row.key in rows:
             errors.append(
-                f"{where}: {_describe(row.key)}: same run as row {rows[row.key]}; keep one"
+                f"{where}: {row.describe(row.key)}: same run as row {rows[row.key]}; keep one"
             )
         rows.setdefault(row.key, line)
         result.append(row)
@@ -216,9 +278,9 @@ def read_table(path: Path) -> list[Row]:
     return result
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    known = list(Row.model_fields)
-    needed = [name for name, field in Row.model_fields.items() if field.is_required()]
+def _check_header(path: Path, header: list[str], kind: type[Row]) -> None:
+    known = [*kind.columns(), "lr"]
+    needed = [name for name in known if kind.model_fields[name].is_required()]
     wrong = [name for name in header if name not in known or header.count(name) > 1]
     wrong += [name for name in needed if name not in header]
     if wrong:
@@ -226,14 +288,6 @@ def _check_header(path: Path, header: list[str]) -> None:
             f"{path}, row 1: {', '.join(map(repr, dict.fromkeys(wrong)))} missing, unknown or "
             f"twice; columns are {', '.join(known)}, separated by commas"
         )
-
-
-def _describe(key: tuple[Any, ...]) -> str:
-    function, n, gradient, k, angle = key
-    parts = [f"function {function}", f"n {n}", f"gradient {gradient}"]
-    parts += [f"k {k}"] if k is not None else []
-    parts += [f"angle_deg {angle:g}"] if angle is not None else []
-    return ", ".join(parts)
 
 
 def _plain(run: BaseModel) -> dict[str, Any]:
@@ -265,7 +319,7 @@ def _exact_run(section: QualitySection) -> dict[str, Any]:
 def _function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]:
     section = config.functions
     path = directory / section.learning_rates
-    rates = {row.key: row.lr for row in read_table(path)}
+    rates = {row.key: row.lr for row in read_table(path, FunctionRow)}
     wanted = [
         (function, n, gradient, k, None)
         for function in section.functions
@@ -273,7 +327,7 @@ def _function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]
         for gradient, spec in config.gradients.items()
         for k in spec.k or (None,)
     ]
-    _refuse_missing(path, [key for key in wanted if key not in rates])
+    _refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
     return {
         _file(key): _function_run(config, key, rates[key], path, section.seeds) for key in wanted
     }
@@ -295,7 +349,7 @@ def _angle_function_runs(config: Config, directory: Path) -> dict[str, dict[str,
     """A row without an angle is for all angles: its job runs them all with its one rate."""
     section = config.angles
     path = directory / section.learning_rates
-    rates = {row.key: row.lr for row in read_table(path)}
+    rates = {row.key: row.lr for row in read_table(path, FunctionRow)}
     wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
     for gradient in section.gradients:
         for k in section.optimize_k:
@@ -304,11 +358,39 @@ def _angle_function_runs(config: Config, directory: Path) -> dict[str, dict[str,
                 wanted[*common, None] = section.angle
             else:
                 wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
-    _refuse_missing(path, [key for key in wanted if key not in rates])
+    _refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
     return {
         _file(key): _function_run(config, key, rates[key], path, section.seeds, alphas)
         for key, alphas in wanted.items()
     }
+
+
+def _network_runs(config: Config, name: str, directory: Path) -> dict[str, dict[str, Any]]:
+    """A job for each row and seed."""
+    section: Experiment = getattr(config.networks, name)
+    path = directory / config.networks.learning_rates
+    rates = {row.key: row.lr for row in read_table(path, NetworkRow)}
+    options = section.model_dump(include=set(TrainOptions.model_fields))
+    wanted = {}
+    for model, dataset in product(section.models, section.datasets):
+        for width in (section.widths if model == "fc" else ()) or (None,):
+            for gradient, spec in config.gradients.items():
+                for k in spec.k or (None,):
+                    key = (name, model, width, section.rates_of or dataset, gradient, k)
+                    wanted[model, width, dataset, gradient, k] = key
+    _refuse_missing(path, NetworkRow, [key for key in wanted.values() if key not in rates])
+    runs = {}
+    for (model, width, dataset, gradient, k), key in wanted.items():
+        approach = config.gradients[gradient].model_dump(exclude={"k"})
+        run: dict[str, Any] = {"experiment": name, "model": model, "width": width}
+        run |= {"dataset": dataset}
+        run |= {"gradient": gradient, "k": k, "lr": rates[key], "approach": approach}
+        size = "" if width is None else f"_w{width}"
+        tangents = "" if k is None else f"_k{k}"
+        for seed in section.seeds:
+            plain = validate(TrainRun, options | run | {"seed": seed}, f"config: networks.{name}")
+            runs[f"{model}{size}/{dataset}/{gradient}{tangents}/seed{seed}"] = _plain(plain)
+    return runs
 
 
 def _function_run(
@@ -324,12 +406,12 @@ def _function_run(
     run = {"function": function, "n": n, "gradient": gradient, "k": k, "angle": angle, "lr": lr}
     run |= {"seeds": seeds, "steps": section.steps[function], "patience": section.patience}
     run |= {"mode": section.mode, "approach": config.gradients[gradient].model_dump(exclude={"k"})}
-    return _plain(validate(FunctionRun, run, f"{path}, {_describe(key)}"))
+    return _plain(validate(FunctionRun, run, f"{path}, {FunctionRow.describe(key)}"))
 
 
-def _refuse_missing(path: Path, missing: list[tuple[Any, ...]]) -> None:
+def _refuse_missing(path: Path, kind: type[Row], missing: list[tuple[Any, ...]]) -> None:
     if missing:
-        lines = [f"{path}: no learning rate for {_describe(key)}" for key in missing]
+        lines = [f"{path}: no learning rate for {kind.describe(key)}" for key in missing]
         raise ConfigError("\n".join(lines))
 
 
@@ -359,5 +441,18 @@ def scale(config: Config) -> str:
         f"(exact law to n = {max(quality.exact.n):,}); for 4.2 with n = {min(functions.n):,} to "
         f"{max(functions.n):,}, {len(functions.seeds)} seeds and at most {steps} steps; for 4.3 "
         f"with n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples and "
-        f"{len(angles.seeds)} seeds."
+        f"{len(angles.seeds)} seeds; "
+        + "; ".join(
+            _experiment_scale(number, getattr(config.networks, name))
+            for number, name in (("4.4", "fc"), ("4.5", "sota"))
+        )
+    )
+
+
+def _experiment_scale(section: str, one: Experiment) -> str:
+    reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
+    widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
+    return (
+        f"for {section} with {', '.join(one.models)}{widths}{reduced} on "
+        f"{', '.join(one.datasets)}, at most {one.epochs} epochs and {len(one.seeds)} seeds"
     )

@@ -17,6 +17,9 @@ SOLVED = 1e-6
 CURVE_POINTS = 160
 """Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
 
+NETWORK = ["experiment", "model", "width", "dataset", "gradient", "k", "lr"]
+REACHED = ["val_loss", "val_accuracy", "test_loss", "test_accuracy"]
+SECONDS = ["train_seconds", "eval_seconds"]
 SETTING = ["function", "n", "gradient", "k", "angle_deg", "lr"]
 
 
@@ -63,6 +66,46 @@ def curves(paths: Sequence[str]) -> pd.DataFrame:
         statistics of `describe` for ``value``, at up to `CURVE_POINTS` steps of each run.
     """
     return pd.concat([_curve(path) for path in paths], ignore_index=True)
+
+
+def networks(paths: Sequence[str]) -> pd.DataFrame:
+    """What training reached over the seeds of each network, data set and gradient.
+
+    Returns:
+        ``experiment, model, width, dataset, gradient, k, lr, n`` (dimension of the tangent space),
+        ``count``, the statistics of `describe` for ``train_loss`` (the lowest), ``log_train_loss``
+        (log₁₀ of it), ``best_epoch`` (of the lowest validation loss) and ``val_loss``,
+        ``val_accuracy``, ``test_loss``, ``test_accuracy`` in it, ``epochs``, ``train_seconds`` and
+        ``eval_seconds`` (of an epoch), and how many seeds ``completed``, ``stalled``, ``diverged``.
+    """
+    frame = pd.concat([_trained(path) for path in paths], ignore_index=True)
+    by = [*NETWORK, "n"]
+    values = [*REACHED, "train_loss", "log_train_loss", "best_epoch", "epochs", *SECONDS]
+    described = describe(frame, by, values)
+    reasons = ["completed", "stalled", "diverged"]
+    counts = frame.groupby(by, dropna=False, sort=False)[reasons].sum()
+    return described.merge(counts.reset_index(), on=by)
+
+
+def network_curves(paths: Sequence[str]) -> pd.DataFrame:
+    """Metrics over epochs, over the seeds; a stopped seed keeps its last, a diverged loss is ∞.
+
+    Returns:
+        ``experiment, model, width, dataset, gradient, k, lr, epoch, count`` and the statistics of
+        `describe` for every loss and accuracy.
+    """
+    frame = pd.concat([results.read(path) for path in paths], ignore_index=True)
+    metrics = [name for name in results.NETWORKS if name.endswith(("_loss", "_accuracy"))]
+    parts = []
+    for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
+        last = int(cell["epoch"].max())
+        for seed, own in cell.groupby("seed"):
+            metric = own.set_index("epoch")[metrics].fillna(np.inf)
+            metric = metric.reindex(range(last + 1)).ffill()
+            setting = {name: own[name].iloc[0] for name in NETWORK}
+            parts.append(metric.reset_index().assign(seed=seed, **setting))
+    long = pd.concat(parts, ignore_index=True).astype({"width": "Int64", "k": "Int64"})
+    return describe(long, [*NETWORK, "epoch"], metrics)
 
 
 def write(frame: pd.DataFrame, path: str) -> None:
@@ -139,6 +182,19 @@ def _curve(path: str) -> pd.DataFrame:
         described = describe(long, ["step"], ["value"])
         parts.append(described.assign(**setting, minimum=minimum, degenerate=degenerate))
     return pd.concat(parts, ignore_index=True).astype({"k": "Int64", "n": "Int64"})
+
+
+def _trained(path: str) -> pd.DataFrame:
+    frame = results.read(path)
+    provenance = results.provenance(path)
+    best = frame.iloc[int(frame["val_loss"].fillna(np.inf).to_numpy().argmin())]
+    lowest = frame["train_loss"].min()
+    row = {name: best[name] for name in [*NETWORK, *REACHED]}
+    row |= {"n": provenance["n"], "best_epoch": best["epoch"], "epochs": frame["epoch"].max()}
+    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, 1e-12))}
+    row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
+    row |= {name: provenance["stop"] == name for name in ("completed", "stalled", "diverged")}
+    return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
 
 
 def _known(frame: pd.DataFrame) -> tuple[float, bool]:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from fgrad.results import atomic
 
+NETWORK = ["model", "width", "dataset"]
+
 
 def learning_rates(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Learning rates as in the paper's appendix: a row for each function, n and angle.
@@ -48,6 +50,30 @@ def stops(summary: pd.DataFrame) -> pd.DataFrame:
     if frame["angle_deg"].isna().all():
         frame = frame.drop(columns="angle_deg")
     return frame
+
+
+def network_learning_rates(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Learning rates of networks: a row for each model, width and data set.
+
+    Args:
+        runs: the runs of a section, as their jobs get them.
+    """
+    frame = pd.DataFrame(runs).astype({"width": "Int64"})
+    frame["method"] = _methods(frame)
+    index = _present(frame, NETWORK)
+    return _wide(frame.drop_duplicates([*index, "method"]), index, "lr")
+
+
+def accuracy(summary: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy in %, mean ± standard deviation over the seeds, at the lowest validation loss.
+
+    A row for each model, width and data set, a column for each gradient and k.
+    """
+    frame = summary.copy()
+    frame["method"] = _methods(frame)
+    percent = 100 * frame[["test_accuracy_mean", "test_accuracy_std"]]
+    frame["cell"] = [_percent(mean, std) for mean, std in percent.itertuples(index=False)]
+    return _wide(frame, _present(frame, NETWORK), "cell")
 
 
 def quality(summary: pd.DataFrame) -> pd.DataFrame:
@@ -103,6 +129,15 @@ def _cell(mean: float, std: float) -> str:
     if math.isinf(mean):
         return "diverged"
     return f"{mean:.4g}" if math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
+
+
+def _percent(mean: float, std: float) -> str:
+    return f"{mean:.2f}" if math.isnan(std) else f"{mean:.2f} ± {std:.2f}"
+
+
+def _present(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """The columns that are not empty."""
+    return [name for name in columns if frame[name].notna().any()]
 
 
 def _wide(frame: pd.DataFrame, index: list[str], values: str) -> pd.DataFrame:

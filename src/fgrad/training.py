@@ -57,10 +57,12 @@ class Training:
             of `fgrad.results.STATISTICS` where they were asked for.
         stop: ``completed`` all epochs, ``stalled`` (no lower validation loss for `patience` epochs)
             or ``diverged`` (validation loss NaN or at least `LOST`).
+        n: dimension of the space the tangents live in.
     """
 
     epochs: list[Epoch]
     stop: str
+    n: int
 
 
 def build(run: TrainRun) -> nn.Sequential:
@@ -72,9 +74,7 @@ def build(run: TrainRun) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(_seed(run, 0))
         model = resolve("models", run.model)
-        chain: nn.Sequential = model(
-            data.channels, data.size, data.classes, run.width, run.reduce
-        )
+        chain: nn.Sequential = model(data.channels, data.size, data.classes, run.width, run.reduce)
     return chain
 
 
@@ -134,7 +134,8 @@ def train(
             saved = time.monotonic()
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    return Training(history, stop)
+    some = data[0].images[:2], data[0].labels[:2]
+    return Training(history, stop, state.gradient.n(*some))
 
 
 def write(
@@ -180,6 +181,7 @@ def write(
         start=start,
         end=results.now(),
         stop=trained.stop,
+        n=trained.n,
     )
 
 

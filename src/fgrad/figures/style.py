@@ -47,6 +47,9 @@ LABELS = {
     "mean, normalized": "mean, unit tangents",
     "sum, normalized": "sum, unit tangents",
 }
+NETWORK = ["model", "width", "dataset"]
+"""What a panel is of, in summaries of networks."""
+
 FLOOR = 1e-12
 """Values below are drawn at it on log scales."""
 
@@ -56,6 +59,19 @@ FUNCTION_LABELS = {
     "rosenbrock": "Rosenbrock",
     "styblinski-tang": "Styblinski–Tang",
 }
+NETWORK_LABELS = {
+    "fc": "FC",
+    "lenet5": "LeNet5",
+    "resnet18": "ResNet18",
+    "vit": "ViT",
+    "mlpmixer": "MLP-Mixer",
+    "mnist": "MNIST",
+    "mnist5k": "MNIST, 5,000 digits",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+}
+"""Models and data sets."""
 
 sns.set_theme(
     style="ticks",
@@ -129,6 +145,36 @@ def of(frame: pd.DataFrame, gradient: str, k: int | None) -> pd.DataFrame:
     """Rows of one method."""
     same = frame["k"].isna() if k is None else (frame["k"] == k).fillna(False)
     return frame[(frame["gradient"] == gradient) & same]
+
+
+def networks(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Rows of each model, width and data set below the title of their panel."""
+    found = []
+    for key, part in frame.groupby(NETWORK, dropna=False, sort=False):
+        model, dataset = (NETWORK_LABELS.get(name, name) for name in (key[0], key[2]))
+        width = "" if pd.isna(key[1]) else f", width {key[1]}"
+        found.append((f"{model}{width}\n{dataset}", part))
+    return found
+
+
+def stacks(count: int, height: float, rows: int = 1) -> tuple[Figure, npt.NDArray[np.object_]]:
+    """A figure of stacks of panels, four beside each other at most, and the panels of each.
+
+    Args:
+        count: number of stacks.
+        height: of a panel, in inches.
+        rows: panels in a stack.
+    """
+    columns = min(4, count)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(COLUMN if count == 1 else PAGE, lines * rows * height + 0.6))
+    grid = figure.subplots(lines * rows, columns, squeeze=False)
+    found = grid.reshape(lines, rows, columns).swapaxes(1, 2).reshape(-1, rows)
+    for index, stack in enumerate(found):
+        for axis in stack:
+            axis.tick_params(labelleft=index % columns == 0)
+            axis.set_visible(index < count)
+    return figure, found[:count]
 
 
 def nothing() -> Figure:
