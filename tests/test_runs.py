@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgrad import config, runs
+from fgrad import config, networks, rates, runs
 from fgrad.config import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -231,21 +231,24 @@ TABLE = "function,n,gradient,k,lr\nsphere,1,bp,,0.1\nsphere,1,fg-mean,1,0.2\n"
 def test_wrong_tables(tmp_path, text, expected):
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        runs.read_table(tmp_path / "table.csv")
+        rates.read_table(tmp_path / "table.csv", rates.FunctionRow)
     assert any(expected in line for line in str(caught.value).splitlines()), str(caught.value)
 
 
 def test_a_binary_table(tmp_path):
     (tmp_path / "table.csv").write_bytes(b"\xff\xfe\x00sphere")
     with pytest.raises(ConfigError, match=r"table\.csv: cannot be read as a CSV table"):
-        runs.read_table(tmp_path / "table.csv")
+        rates.read_table(tmp_path / "table.csv", rates.FunctionRow)
 
 
 def test_a_table_from_a_spreadsheet(tmp_path):
     """A byte-order mark, spaces and other line endings are no mistakes."""
     text = TABLE.replace(",", ", ").replace("\n", "\r\n")
     (tmp_path / "table.csv").write_text(text, encoding="utf-8-sig", newline="")
-    assert [row.lr for row in runs.read_table(tmp_path / "table.csv")] == [0.1, 0.2]
+    assert [row.lr for row in rates.read_table(tmp_path / "table.csv", rates.FunctionRow)] == [
+        0.1,
+        0.2,
+    ]
 
 
 def test_close_angles_are_two_jobs():
@@ -259,6 +262,51 @@ def test_conda_builds_the_same_environment():
     *rest, pip = environment["dependencies"]
     assert rest == ["python=3.11", "pip"]
     assert pip == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+def test_networks_at_paper_scale_are_56_rows_and_168_runs():
+    _, found = runs.load(PAPER, ROOT / "config")
+    assert (len(found.fc), len(found.sota)) == (72, 96)
+    one = found.sota["vit/cifar10/frog_k16/seed2"]
+    assert (one["lr"], one["seed"], one["epochs"], one["patience"]) == (0.486368, 2, 200, 10)
+    assert found.fc["fc_w4096/mnist/bp/seed0"]["lr"] == 0.0386684
+    for run in [*found.fc.values(), *found.sota.values()]:
+        assert networks.TrainRun(**run).batch_size == (128 if run["dataset"] == "cifar10" else 64)
+
+
+def test_rates_of_another_data_set():
+    config = changed("networks.fc.datasets", ["fashion-mnist"])
+    with pytest.raises(ConfigError) as caught:
+        runs.load(config, ROOT / "config")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 24
+    assert lines[0].endswith(
+        "networks.csv: no learning rate for experiment fc, model fc, width 256, "
+        "dataset fashion-mnist, gradient bp"
+    )
+    config["networks"]["fc"]["rates_of"] = "mnist"
+    _, found = runs.load(config, ROOT / "config")
+    assert found.fc["fc_w256/fashion-mnist/frog_k16/seed0"]["lr"] == 0.0423211
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("models", ["fc", "vgg"], "networks.fc.models.1 = 'vgg': unknown model; allowed: fc, lenet5, resnet18"),
+        ("datasets", ["imagenet"], "networks.fc.datasets.0 = 'imagenet': unknown dataset; allowed: mnist,"),
+        ("seeds", [], "networks.fc.seeds = []"),
+        ("epochs", -1, "networks.fc.epochs = -1"),
+        ("mode", "backward", "networks.fc.mode = 'backward': Input should be 'sim' or 'fwad'"),
+        ("perturb", "biases", "networks.fc.perturb = 'biases': Input should be 'activations' or 'weights'"),
+        ("device", "tpu", "networks.fc.device = 'tpu'"),
+        ("epoch", 3, "networks.fc.epoch = 3: unknown key; see config/README.md"),
+        ("tangents", "exact", "tangents exact needs perturb weights"),
+    ],
+)  # fmt: skip
+def test_wrong_networks(key, value, message):
+    with pytest.raises(ConfigError) as caught:
+        runs.load(changed(f"networks.fc.{key}", value), ROOT / "config")
+    assert message in str(caught.value)
 
 
 def test_the_lock_file_is_what_is_installed():
@@ -275,7 +323,7 @@ def test_the_lock_file_is_what_is_installed():
 def test_all_mistakes_of_a_table_at_once(tmp_path):
     (tmp_path / "table.csv").write_text(TABLE.replace("0.1", "-1").replace("0.2", "inf"))
     with pytest.raises(ConfigError) as caught:
-        runs.read_table(tmp_path / "table.csv")
+        rates.read_table(tmp_path / "table.csv", rates.FunctionRow)
     assert len(str(caught.value).splitlines()) == 2
 
 
@@ -326,7 +374,7 @@ def test_no_table_ends_in_a_traceback(tmp_path_factory, text, cut):
     path = tmp_path_factory.mktemp("table") / "table.csv"
     path.write_text(TABLE[:cut] + text, newline="")
     try:
-        runs.read_table(path)
+        rates.read_table(path, rates.FunctionRow)
     except ConfigError as error:
         assert all("table.csv" in line for line in str(error).splitlines())
 
@@ -348,5 +396,8 @@ def test_every_key_is_explained():
             assert f"`{path.split('.')[-1]}`" in text, path
     for column in ("function", "n", "gradient", "k", "angle_deg", "lr"):
         assert f"`{column}`" in text
-    for option in config.Approach.model_fields:
+    for column in rates.NetworkRow.model_fields:
+        assert f"`{column}`" in text
+    for option in [*config.Approach.model_fields, *networks.TrainOptions.model_fields]:
         assert f"`{option}`" in text
+    assert "`rates_of`" in text

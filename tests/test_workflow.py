@@ -110,10 +110,12 @@ def project(finished, tmp_path) -> Iterator[Project]:
 FIGURES = {
     "forward_gradient", "projection", "quality", "aggregations", "extension",
     "final_values", "descent_curves", "angle_quality", "angle_descent",
+    "fc_training", "fc_tangents", "sota_training", "sota_tangents", "epoch_time",
 }  # fmt: skip
 TABLES = {
     "learning_rates", "final_values", "stops", "quality",
     "angle_learning_rates", "angle_final_values", "angle_quality",
+    "fc_learning_rates", "fc_accuracy", "sota_learning_rates", "sota_accuracy",
 }  # fmt: skip
 
 
@@ -129,7 +131,7 @@ def test_everything_is_there(finished):
     for path in paper.rglob("*.*"):
         assert path.stat().st_size > 100
     runs = finished.runs()
-    assert len(runs) == 2 + 1 + 2 + 8 + 3
+    assert len(runs) == 2 + 1 + 2 + 8 + 3 + 4 + 4
     for name in runs:
         for kind, ending in (("logs", "log"), ("benchmarks", "tsv")):
             assert (finished.work / "results" / kind / name).with_suffix(f".{ending}").exists()
@@ -155,6 +157,8 @@ def test_nothing_to_do(finished):
         ("quality", {"measure_quality": 3, "summarize": 2, "figure_quality": 1}),
         ("functions", {"optimize_function": 8, "summarize": 2, "figure_descent_curves": 1}),
         ("angles", {"measure_quality": 2, "optimize_function": 3, "summarize": 3}),
+        ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 2, "figure_fc_training": 1}),
+        ("sota", {"train_network": 8, "summarize": 4, "figure_epoch_time": 1}),
         ("figures", {"measure_quality": 5, "optimize_function": 11, "figure_projection": 1}),
         ("claims", {"measure_quality": 5, "optimize_function": 11, "judge_claims": 1}),
     ],
@@ -180,6 +184,32 @@ def test_a_row_inserted_elsewhere(project):
     assert project.planned() == {}
 
 
+def test_a_learning_rate_of_a_network(project):
+    rate = "sota,resnet18,,mnist,frog,2,0.508263\n"
+    project.edit("config/learning_rates/networks.csv", rate, rate.replace("0.508263", "0.5"))
+    assert project.planned() == {
+        "train_network": 1, "summarize": 2, "figure_sota_training": 1, "figure_sota_tangents": 1,
+        "figure_epoch_time": 1, "table_sota_learning_rates": 1, "table_sota_accuracy": 1,
+        "judge_claims": 1,
+    }  # fmt: skip
+
+
+def test_an_added_seed_trains_that_seed(project):
+    seeds = "seeds: [0], epochs: 1, reduce: 32}\n  sota"
+    project.edit("tests/tiny.yaml", seeds, seeds.replace("[0]", "[0, 1]"))
+    assert project.planned()["train_network"] == 4
+    messages = re.findall(r"training, (\S+)", project.run(options=("--dry-run",)))
+    assert messages
+    assert all(name.endswith("seed1") for name in messages)
+
+
+def test_a_data_set_prepared_anew_is_the_same_one(project):
+    text = (project.home / "tests/tiny.yaml").read_text()
+    moved = text.replace("networks:\n", "networks:\n  data_dir: elsewhere\n")
+    (project.home / "tests/tiny.yaml").write_text(moved)
+    assert project.planned() == {"prepare_data": 1}
+
+
 def test_a_comment(project):
     text = (project.home / "src/fgrad/descent.py").read_text()
     (project.home / "src/fgrad/descent.py").write_text(text + "\n# a comment\n")
@@ -201,6 +231,7 @@ def test_code_both_sections_share(project):
     )
     planned = project.planned()
     assert (planned["optimize_function"], planned["measure_quality"]) == (11, 5)
+    assert planned["train_network"] == 8
 
 
 def test_a_restyled_figure(project):
@@ -230,14 +261,18 @@ def test_an_added_seed_changes_no_bit(project):
             pd.testing.assert_frame_equal(kept, frame, check_exact=True)
 
 
+def values(path: Path) -> pd.DataFrame:
+    """A result without the time it took."""
+    return results.read(path).drop(columns=["train_seconds", "eval_seconds"], errors="ignore")
+
+
 def test_one_core_or_two(finished, tmp_path):
     alone = Project(tmp_path)
     targets = [str(path.relative_to(finished.work)) for path in finished.runs().values()]
     alone.run(*targets, cores=1)
     assert finished.runs().keys() == alone.runs().keys()
     for name, path in finished.runs().items():
-        same = results.read(alone.runs()[name])
-        pd.testing.assert_frame_equal(same, results.read(path), check_exact=True)
+        pd.testing.assert_frame_equal(values(alone.runs()[name]), values(path), check_exact=True)
 
 
 def test_killed_and_started_again(tmp_path):
@@ -269,6 +304,31 @@ def test_killed_and_started_again(tmp_path):
     assert "steps (100%) done" in output
 
 
+def test_training_killed_and_started_again(tmp_path):
+    project = Project(tmp_path)
+    text = (project.home / "tests/tiny.yaml").read_text()
+    (project.home / "tests/tiny.yaml").write_text(text.replace("epochs: 1", "epochs: 40"))
+    target = "results/runs/fc/fc_w256/mnist5k/frog_k2/seed0.parquet"
+    started = subprocess.Popen(
+        project.command(target), env=project.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    folder, deadline = (project.work / target).parent, time.monotonic() + 120
+    while not list(folder.glob(".*.checkpoint")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    assert list(folder.glob(".*.checkpoint"))
+    assert not (project.work / target).exists()
+    project.run(target)
+    log = (project.work / target.replace("runs", "logs")).with_suffix(".log").read_text()
+    assert "resumed after epoch" in log
+    assert not list(folder.glob(".*"))
+    killed = values(project.work / target)
+    project.run(target, options=("--force",))
+    pd.testing.assert_frame_equal(values(project.work / target), killed, check_exact=True)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
@@ -276,6 +336,7 @@ def test_killed_and_started_again(tmp_path):
         ("tests/tiny.yaml", "quality_k: [4]", "quality_k: [0]", "config: angles.quality_k.0 = 0: Input should be greater than or equal to 1"),
         ("tests/tiny.yaml", "n: [2]", "n: [2, 3]", "functions.csv: no learning rate for function rosenbrock, n 3, gradient frog, k 2"),
         ("config/learning_rates/functions.csv", "sphere,2,bp,,0.331631", "sphere,2,bp,,-0.331631", "functions.csv, row 186: lr = '-0.331631': Input should be greater than 0"),
+        ("tests/tiny.yaml", "models: [resnet18]", "models: [resnet19]", "config: networks.sota.models.0 = 'resnet19': unknown model; allowed: fc, lenet5, resnet18, vit, mlpmixer"),
         ("config/learning_rates/angles.csv", "gradient,k,", "gradient,q,", "angles.csv, row 1: 'q' missing, unknown or twice"),
     ],
 )  # fmt: skip
@@ -307,6 +368,22 @@ def test_a_truncated_result_is_named(project):
     project.run("results/summary/functions.parquet")
 
 
+def test_a_data_set_that_is_nowhere(tmp_path):
+    project = Project(tmp_path)
+    text = (project.home / "tests/tiny.yaml").read_text()
+    (project.home / "tests/tiny.yaml").write_text(text.replace("mnist5k", "svhn"))
+    project.edit(
+        "src/fgrad/datasets.py",
+        '("http://ufldl.stanford.edu/housenumbers/",)',
+        '("file:///nowhere/",)',
+    )
+    project.edit("src/fgrad/data.py", "PAUSE = 5.0", "PAUSE = 0.0")
+    output = project.run("fc", ok=False)
+    assert "data set svhn: train_32x32.mat cannot be downloaded" in output
+    assert "put it into data/svhn" in output
+    assert not (project.work / "results/runs").exists()
+
+
 def test_two_at_once_are_refused(project):
     (project.work / "results/paper/claims.md").unlink()
     with FileLock(project.work / ".snakemake/fgrad.lock"):
@@ -335,6 +412,8 @@ def test_the_report_has_every_figure_and_table(project):
         "4.1 Approximation quality",
         "4.2 Closed-form functions",
         "Tangents at an angle",
+        "4.4 Fully connected networks",
+        "4.5 ResNet18 and ViT",
         "Claims",
     ):
         assert words in report

@@ -95,6 +95,7 @@ class Perturbation:
             generator = torch.Generator(device).manual_seed(0)
         self.generator = generator
         self._sizes: dict[torch.Size, list[int]] = {}
+        self._fitting: set[int] = set()
         self._gradient = {
             ("activations", "sim"): self._simulated_activations,
             ("activations", "fwad"): self._forward_activations,
@@ -156,19 +157,23 @@ class Perturbation:
 
     def _draw(self, n: int) -> Tensor:
         assert self.k is not None
+        if n not in self._fitting:
+            self._check_memory(4 * self.k * n, n)
+            self._fitting.add(n)
+        return draw(self.approach, (self.k, n), self.generator)
+
+    def _check_memory(self, needed: int, n: int) -> None:
         device = self.generator.device
         if device.type == "cuda":
             free = torch.cuda.mem_get_info(device)[0]
         else:
             free = psutil.virtual_memory().available
-        needed = 4 * self.k * n
         if needed > free:
-            few = "perturb weights in mode sim with tangents exact"
             raise MemoryError(
-                f"{self.k:,} explicit tangents of n = {n:,} take {needed / 1e9:,.1f} GB, "
-                f"{free / 1e9:,.1f} GB are free; a smaller k, or {few} ({8 * n / 1e9:,.3f} GB)"
+                f"{self.k:,} explicit tangents of n = {n:,} take {needed:,} bytes, {free:,} are "
+                f"free; take a smaller k, or perturb weights in mode sim with tangents exact, "
+                f"which need {8 * n:,}"
             )
-        return draw(self.approach, (self.k, n), self.generator)
 
     def _backpropagate(self, x: Tensor, y: Tensor) -> Tensor:
         loss = self._losses(self.chain(x), y).mean()

@@ -3,18 +3,16 @@
 Nothing here imports torch, and no result depends on this module: a job is handed its run.
 """
 
-import csv
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from fgrad.config import (
     Aggregation,
     Approach,
-    ConfigError,
     Count,
     Degrees,
     FunctionName,
@@ -22,7 +20,6 @@ from fgrad.config import (
     Model,
     Name,
     QualityRun,
-    Rate,
     Seed,
     TrueGradient,
     Unique,
@@ -30,6 +27,7 @@ from fgrad.config import (
     validate,
 )
 from fgrad.networks import DatasetName, ModelName, TrainOptions, TrainRun
+from fgrad.rates import FunctionRow, NetworkRow, read_table, refuse_missing
 
 
 class Gradient(Approach):
@@ -148,51 +146,6 @@ class Config(Model):
         return self
 
 
-class Row(Model):
-    """A row of a learning-rate table: a run and its rate."""
-
-    lr: Rate
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """The run: every column but the rate."""
-        return tuple(getattr(self, name) for name in self.columns())
-
-    @classmethod
-    def columns(cls) -> list[str]:
-        return [name for name in cls.model_fields if name != "lr"]
-
-    @classmethod
-    def describe(cls, key: tuple[Any, ...]) -> str:
-        named = zip(cls.columns(), key, strict=True)
-        shown = ((name, f"{v:g}" if isinstance(v, float) else v) for name, v in named)
-        return ", ".join(f"{name} {value}" for name, value in shown if value is not None)
-
-
-class FunctionRow(Row):
-    """A row of the tables of sections 4.2 and 4.3."""
-
-    function: FunctionName
-    n: Annotated[int, Field(ge=1)]
-    gradient: str
-    k: Annotated[int, Field(ge=1)] | None = None
-    angle_deg: Annotated[float, Field(gt=0, lt=180)] | None = None
-
-
-class NetworkRow(Row):
-    """A row of the table of sections 4.4 and 4.5."""
-
-    experiment: str
-    model: ModelName
-    width: Annotated[int, Field(ge=1)] | None = None
-    dataset: DatasetName
-    gradient: str
-    k: Annotated[int, Field(ge=1)] | None = None
-
-
-R = TypeVar("R", bound=Row)
-
-
 class Runs(BaseModel):
     """Every job of the paper by the name of its result file, as plain dicts."""
 
@@ -228,66 +181,6 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
         fc=_network_runs(checked, "fc", directory),
         sota=_network_runs(checked, "sota", directory),
     )
-
-
-def read_table(path: Path, kind: type[R]) -> list[R]:
-    """Rows of a learning-rate table.
-
-    Args:
-        path: CSV file with a header.
-        kind: what its rows are.
-
-    Raises:
-        ConfigError: if the file cannot be read, a column is missing or unknown, a value is out of
-            range, or two rows are for the same run.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
-            header = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = header
-            records = [(reader.line_num, record) for record in reader]
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read as a CSV table: {reason}") from None
-    _check_header(path, header, kind)
-    if not records:
-        raise ConfigError(f"{path}: no rows; a header and one row for each run are expected")
-    rows: dict[tuple[Any, ...], int] = {}
-    result = []
-    errors = []
-    for line, record in records:
-        where = f"{path}, row {line}"
-        if None in record or None in record.values():
-            errors.append(f"{where}: {len(header)} columns expected, as in the header")
-            continue
-        values = {key: value.strip() for key, value in record.items() if value.strip()}
-        try:
-            row = validate(kind, values, where)
-        except ConfigError as error:
-            errors.append(str(error))
-            continue
-        if row.key in rows:
-            errors.append(
-                f"{where}: {row.describe(row.key)}: same run as row {rows[row.key]}; keep one"
-            )
-        rows.setdefault(row.key, line)
-        result.append(row)
-    if errors:
-        raise ConfigError("\n".join(errors))
-    return result
-
-
-def _check_header(path: Path, header: list[str], kind: type[Row]) -> None:
-    known = [*kind.columns(), "lr"]
-    needed = [name for name in known if kind.model_fields[name].is_required()]
-    wrong = [name for name in header if name not in known or header.count(name) > 1]
-    wrong += [name for name in needed if name not in header]
-    if wrong:
-        raise ConfigError(
-            f"{path}, row 1: {', '.join(map(repr, dict.fromkeys(wrong)))} missing, unknown or "
-            f"twice; columns are {', '.join(known)}, separated by commas"
-        )
 
 
 def _plain(run: BaseModel) -> dict[str, Any]:
@@ -327,7 +220,7 @@ def _function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]
         for gradient, spec in config.gradients.items()
         for k in spec.k or (None,)
     ]
-    _refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
+    refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
     return {
         _file(key): _function_run(config, key, rates[key], path, section.seeds) for key in wanted
     }
@@ -358,7 +251,7 @@ def _angle_function_runs(config: Config, directory: Path) -> dict[str, dict[str,
                 wanted[*common, None] = section.angle
             else:
                 wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
-    _refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
+    refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
     return {
         _file(key): _function_run(config, key, rates[key], path, section.seeds, alphas)
         for key, alphas in wanted.items()
@@ -378,7 +271,7 @@ def _network_runs(config: Config, name: str, directory: Path) -> dict[str, dict[
                 for k in spec.k or (None,):
                     key = (name, model, width, section.rates_of or dataset, gradient, k)
                     wanted[model, width, dataset, gradient, k] = key
-    _refuse_missing(path, NetworkRow, [key for key in wanted.values() if key not in rates])
+    refuse_missing(path, NetworkRow, [key for key in wanted.values() if key not in rates])
     runs = {}
     for (model, width, dataset, gradient, k), key in wanted.items():
         approach = config.gradients[gradient].model_dump(exclude={"k"})
@@ -407,12 +300,6 @@ def _function_run(
     run |= {"seeds": seeds, "steps": section.steps[function], "patience": section.patience}
     run |= {"mode": section.mode, "approach": config.gradients[gradient].model_dump(exclude={"k"})}
     return _plain(validate(FunctionRun, run, f"{path}, {FunctionRow.describe(key)}"))
-
-
-def _refuse_missing(path: Path, kind: type[Row], missing: list[tuple[Any, ...]]) -> None:
-    if missing:
-        lines = [f"{path}: no learning rate for {kind.describe(key)}" for key in missing]
-        raise ConfigError("\n".join(lines))
 
 
 def _degrees(angle: float) -> str:
