@@ -205,9 +205,7 @@ def memory_rows() -> list[str]:
 def main() -> None:
     """Print the tables."""
     torch.set_num_threads(1)
-    print(
-        "| step, k = 16, one thread | bp, s | frog, s | plain, s | frog / bp | plain / bp | ≤ |"
-    )
+    print("| step, k = 16, one thread | bp, s | frog, s | plain, s | frog / bp | plain / bp | ≤ |")
     print("|---|---|---|---|---|---|---|")
     for name, model, dataset, width, wanted in (
         ("FC-256, MNIST, batch 64", "fc", "mnist", 256, ""),

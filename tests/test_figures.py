@@ -9,12 +9,17 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from fgrad import descent, figures, quality, summary
+from fgrad import descent, figures, quality, results, summary
 from fgrad.config import FunctionRun, QualityRun
 from fgrad.figures import style
 
 NAMES = sorted(path.stem for path in Path(figures.__file__).parent.glob("*.py"))
 NAMES = [name for name in NAMES if name not in ("__init__", "style")]
+
+TRAINED = [("bp", None), ("fg-mean", 1), ("fg-mean", 2), ("fg-mean", 16)]
+TRAINED += [("frog", 2), ("frog", 16), ("mine", 2)]
+TRAINING = {"fc_training": "fc_curves", "sota_training": "sota_curves"}
+TANGENTS = {"fc_tangents": ["fc"], "sota_tangents": ["sota"], "epoch_time": ["fc", "sota"]}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,14 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         run = {"function": "styblinski-tang", "n": 16, "gradient": gradient, "k": 4, "lr": 0.01}
         angles.append(path(f"angle{gradient}"))
         descent.write(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
+    fc = [(("fc", 16, "mnist5k"), folder), (("fc", 64, "mnist5k"), folder)]
+    sota = [((model, None, "cifar10"), folder) for model in ("resnet18", "vit", "own")]
+    fc, sota = ([file for net in nets for file in trained(*net)] for nets in (fc, sota))
     return {
+        "fc": summary.networks(fc),
+        "fc_curves": summary.network_curves(fc),
+        "sota": summary.networks(sota),
+        "sota_curves": summary.network_curves(sota),
         "quality": summary.quality([path("q")]),
         "exact": summary.quality([path("e")]),
         "angle_quality": summary.quality([path("a30"), path("a90")]),
@@ -52,6 +64,28 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         "curves": summary.curves(runs),
         "angle_curves": summary.curves(angles),
     }
+
+
+def trained(network: tuple[str, int | None, str], folder: Path) -> list[str]:
+    """Runs of a network: losses fall, frog with k = 16 stops early, mine diverges in epoch 3."""
+    model, width, dataset = network
+    paths = []
+    for gradient, k in TRAINED:
+        for seed in range(3):
+            epoch = np.arange(4 if (gradient, k) == ("frog", 16) else 6)
+            loss = 2.3 * (0.001 if k is None else 0.8) ** epoch * (1 + 0.01 * seed)
+            if gradient == "mine":
+                loss[3:] = np.nan
+            columns = dict.fromkeys(results.NETWORKS, 0.9 - 0.8 * np.exp(-epoch) + 0.01 * seed)
+            columns |= dict.fromkeys(("train_loss", "val_loss", "test_loss"), loss)
+            columns |= {"experiment": "x", "model": model, "width": width, "dataset": dataset}
+            columns |= {"gradient": gradient, "k": k, "lr": 0.1, "seed": seed, "epoch": epoch}
+            seconds = 2.0 if k is None else 3.0 + k / 16
+            columns |= {"train_seconds": np.where(epoch > 0, seconds, np.nan)}
+            paths.append(str(folder / f"{model}{width}{dataset}{gradient}{k}{seed}.parquet"))
+            stop = "diverged" if gradient == "mine" else "completed"
+            results.write(paths[-1], results.NETWORKS, columns, n=100, stop=stop)
+    return paths
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,3 +166,224 @@ def test_families_differ_for_the_colour_blind():
     families = [style.BLACK, style.BLUE, style.VERMILLION, style.AMBER]
     for a, b in combinations(families, 2):
         assert np.linalg.norm(seen @ (np.array(to_rgb(a)) - to_rgb(b))) > 0.2
+
+
+def draw(name: str, summaries: dict[str, pd.DataFrame], **changed: pd.DataFrame):
+    return import_module(f"fgrad.figures.{name}").draw(summaries | changed)
+
+
+def lines(axis, colour) -> list:
+    """Curves of a colour, without crosses and dashes."""
+    found = [line for line in axis.lines if np.allclose(to_rgb(line.get_color()), colour)]
+    return [line for line in found if line.get_marker() != "x" and line.get_linestyle() == "-"]
+
+
+def crosses(axis) -> list:
+    return [line for line in axis.lines if line.get_marker() == "x" and len(line.get_xdata())]
+
+
+def titles(figure) -> list[str]:
+    return [axis.get_title() for axis in figure.axes if axis.get_title()]
+
+
+@pytest.mark.parametrize(("name", "source"), TRAINING.items())
+def test_training_has_a_column_for_each_network(name, source, summaries):
+    figure, frame = draw(name, summaries), summaries[source]
+    networks = style.networks(frame)
+    assert len(figure.axes) == 2 * len(networks)
+    assert titles(figure) == [title for title, _ in networks]
+    labels = [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()]
+    assert labels == ["training loss", "validation accuracy (%)"]
+    losses, accuracies = np.split(np.array(figure.axes), 2)
+    for (_, part), loss, accuracy in zip(networks, losses, accuracies, strict=True):
+        assert loss.get_yscale() == "log"
+        assert accuracy.get_yscale() == "linear"
+        assert accuracy.get_xlabel() == "epoch"
+        for gradient, k in TRAINED:
+            one = style.of(part, gradient, k)
+            known = np.isfinite(one["train_loss_mean"])
+            for axis, mean in (
+                (loss, one["train_loss_mean"]),
+                (accuracy, 100 * one["val_accuracy_mean"]),
+            ):
+                (line,) = lines(axis, style.colour(gradient, k))
+                assert line.get_xdata() == pytest.approx(one["epoch"])
+                assert line.get_ydata() == pytest.approx(mean.where(known), nan_ok=True)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [style.label(gradient, k) for gradient, k in TRAINED]
+
+
+def test_network_titles(summaries):
+    titled = [title for title, _ in style.networks(summaries["fc"])]
+    assert titled == [f"FC, width {width}\nMNIST, 5,000 digits" for width in (16, 64)]
+    titled = [title for title, _ in style.networks(summaries["sota"])]
+    assert titled == ["ResNet18\nCIFAR-10", "ViT\nCIFAR-10", "own\nCIFAR-10"]
+
+
+def test_a_diverged_training_ends_in_a_cross(summaries):
+    """In both rows, at the last epoch with a loss; a diverged network's accuracy is not drawn."""
+    figure = draw("fc_training", summaries)
+    for axis in figure.axes:
+        (cross,) = crosses(axis)
+        (line,) = lines(axis, style.colour("mine", 2))
+        assert list(cross.get_xdata()) == [2]
+        assert cross.get_ydata() == [line.get_ydata()[2]]
+        assert np.isnan(line.get_ydata()[3:]).all()
+    frame = summaries["fc_curves"]
+    sound = draw("fc_training", summaries, fc_curves=frame[frame["gradient"] != "mine"])
+    assert not [cross for axis in sound.axes for cross in crosses(axis)]
+
+
+def test_few_epochs_are_whole_numbers(summaries):
+    frame = summaries["fc_curves"]
+    for last in (0, 1, 2, 5):
+        figure = draw("fc_training", summaries, fc_curves=frame[frame["epoch"] <= last])
+        figure.draw_without_rendering()
+        assert all(tick == round(tick) for axis in figure.axes for tick in axis.get_xticks())
+
+
+def test_the_loss_of_bp_does_not_flatten_the_others(summaries):
+    """It falls to 1e-15, but the axis ends two decades below the forward gradients."""
+    figure, frame = draw("fc_training", summaries), summaries["fc_curves"]
+    forward = frame.loc[frame["k"].notna(), "train_loss_mean"].min()
+    for axis in figure.axes[:2]:
+        bottom, top = axis.get_ylim()
+        assert forward / 200 < bottom < forward / 50
+        assert 2.3 < top < 3
+    exploded = frame.assign(train_loss_mean=1e9 * frame["train_loss_mean"])
+    assert draw("fc_training", summaries, fc_curves=exploded).axes[0].get_ylim()[1] < 20
+
+
+def test_an_interval_below_zero_stays_on_the_log_scale(summaries):
+    wide = summaries["fc_curves"].assign(train_loss_low=-1.0)
+    axis = draw("fc_training", summaries, fc_curves=wide).axes[0]
+    paths = [path.vertices for band in axis.collections for path in band.get_paths()]
+    assert min(path[:, 1].min() for path in paths) > 0
+
+
+def alone(frame: pd.DataFrame) -> pd.DataFrame:
+    """As of one seed: without intervals."""
+    bounds = [name for name in frame if name.endswith(("_low", "_high", "_std"))]
+    return frame.assign(count=1, **dict.fromkeys(bounds, np.nan))
+
+
+@pytest.mark.parametrize("name", [*TRAINING, *TANGENTS])
+@pytest.mark.filterwarnings("error")
+def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
+    """Narrow, without bands, but with every line; nothing beyond the page."""
+    fc = {
+        key: alone(frame[frame["width"] == 16])
+        for key, frame in summaries.items()
+        if key.startswith("fc")
+    }
+    sota = {
+        key: alone(frame[frame["model"] == "vit"])
+        for key, frame in summaries.items()
+        if key.startswith("sota")
+    }
+    sota = sota if name != "epoch_time" else {"sota": summaries["sota"].iloc[:0]}
+    figure = draw(name, summaries | fc, **sota)
+    assert figure.get_figwidth() == style.COLUMN
+    assert len(figure.axes) == (2 if name in TRAINING else 1)
+    for axis in figure.axes:
+        for gradient, k in TRAINED:
+            assert lines(axis, style.colour(gradient, k if name in TRAINING else None))
+    test_draws_and_saves(name, summaries | fc | sota, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "sources"), TANGENTS.items())
+def test_tangents_have_a_panel_for_each_network(name, sources, summaries):
+    figure = draw(name, summaries)
+    networks = [one for source in sources for one in style.networks(summaries[source])]
+    assert titles(figure) == [title for title, _ in networks]
+    label = "time of an epoch / bp" if name == "epoch_time" else "test accuracy (%)"
+    assert {axis.get_ylabel() for axis in figure.axes} - {""} == {label}
+    for (_, part), axis in zip(networks, figure.axes, strict=True):
+        bp = style.of(part, "bp", None)
+        value, unit = ("test_accuracy_mean", 100)
+        if name == "epoch_time":
+            value, unit = ("train_seconds_mean", 1 / bp["train_seconds_mean"].item())
+        assert axis.get_xlabel() == "number of tangents $k$"
+        (level,) = lines(axis, style.colour("bp"))
+        assert level.get_ydata() == pytest.approx([unit * bp[value].item()] * 2)
+        for gradient, ks in (("fg-mean", (1, 2, 16)), ("frog", (2, 16)), ("mine", (2,))):
+            (line,) = lines(axis, style.colour(gradient))
+            assert line.get_xdata() == pytest.approx(np.array(ks), rel=0.1)
+            expected = unit * part.loc[part["gradient"] == gradient, value]
+            assert line.get_ydata() == pytest.approx(expected)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [style.label(name) for name in ("bp", "fg-mean", "frog", "mine")]
+
+
+def test_the_projection_starts_at_the_single_tangent(summaries):
+    def dashes(frame):
+        axis = draw("fc_tangents", summaries, fc=frame).axes[0]
+        (dashed,) = [line for line in axis.lines if line.get_linestyle() == "--"]
+        ends = [lines(axis, style.colour(name))[0].get_xydata()[0] for name in ("fg-mean", "frog")]
+        return dashed, ends
+
+    dashed, ends = dashes(summaries["fc"])
+    assert dashed.get_xydata() == pytest.approx(np.array(ends))
+    assert to_rgb(dashed.get_color()) == style.colour("frog")
+    frame = summaries["fc"]
+    without = frame[~((frame["gradient"] == "fg-mean") & (frame["k"] == 1).fillna(False))]
+    assert len(dashes(without)[0].get_xdata()) == 1  # too little for a line
+
+
+def test_intervals_are_drawn(summaries):
+    frame = summaries["fc"]
+    figure = draw("fc_tangents", summaries)
+    (bars,) = [
+        bar
+        for bar in figure.axes[0].containers
+        if np.allclose(to_rgb(bar[0].get_color()), style.colour("frog"))
+    ]
+    frog = frame[(frame["gradient"] == "frog") & (frame["width"] == 16)]
+    drawn = np.array(bars[2][0].get_segments())[:, :, 1]
+    assert drawn == pytest.approx(
+        100 * frog[["test_accuracy_low", "test_accuracy_high"]].to_numpy()
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 7])
+def test_stacks_beside_each_other(count):
+    figure, stacks = style.stacks([(str(i), pd.DataFrame()) for i in range(count)], 1.5, "a", "b")
+    figure.draw_without_rendering()
+    assert [stack[0].get_title() for stack in stacks] == [str(i) for i in range(count)]
+    assert len(figure.axes) == 2 * count
+    boxes = [[axis.get_position() for axis in stack] for stack in stacks]
+    for index, (above, below) in enumerate(boxes):
+        assert above.x0 == pytest.approx(below.x0)
+        assert above.y0 > below.y1
+        first = index % 4 == 0
+        assert [axis.get_ylabel() for axis in stacks[index]] == (["a", "b"] if first else ["", ""])
+        if not first:
+            assert above.x0 > boxes[index - 1][0].x1
+            assert above.y0 == pytest.approx(boxes[index - 1][0].y0)
+        elif index:
+            assert above.y1 < boxes[0][1].y0
+
+
+@pytest.mark.parametrize("name", [*TRAINING, *TANGENTS])
+def test_titles_do_not_overlap(name, summaries):
+    figure = draw(name, summaries)
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes if axis.get_title()]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("name", [*TRAINING, *TANGENTS])
+def test_no_networks(name, summaries):
+    figure = draw(name, {key: frame.iloc[:0] for key, frame in summaries.items()})
+    assert figure.texts[0].get_text() == "nothing to show at this scale"
+
+
+def test_no_time_to_relate_to(summaries):
+    """Without bp, or without an epoch of training, there is nothing to show of a network."""
+    without = {key: summaries[key][summaries[key]["k"].notna()] for key in ("fc", "sota")}
+    untrained = {key: summaries[key].assign(train_seconds_mean=np.nan) for key in ("fc", "sota")}
+    for changed in (without, untrained):
+        figure = draw("epoch_time", summaries, **changed)
+        assert figure.texts[0].get_text() == "nothing to show at this scale"
+    figure = draw("epoch_time", summaries, sota=without["sota"])
+    assert len(figure.axes) == 2

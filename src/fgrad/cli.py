@@ -68,7 +68,7 @@ def train(
     from fgrad.training import write
 
     _check(output)
-    with _bar("epochs") as progress:
+    with _bar("epochs", lambda done, total: None) as progress:  # every epoch says its own line
         write(run, output, data_dir, progress=progress)
     print(
         f"{results.provenance(output)['stop']} after {results.read(output)['epoch'].max()} epochs"
@@ -104,11 +104,13 @@ def _check(output: Path) -> None:
 
 
 @contextmanager
-def _bar(unit: str) -> Iterator[results.PROGRESS]:
+def _bar(
+    unit: str, otherwise: results.PROGRESS = results.log_progress
+) -> Iterator[results.PROGRESS]:
     """A live bar on a terminal, lines otherwise."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield results.log_progress
+        yield otherwise
         return
     columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

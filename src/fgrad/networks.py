@@ -32,8 +32,8 @@ class TrainOptions(Derivatives):
     optimizer: Literal["sgd", "nesterov", "adam", "adamw"] = "sgd"
     """Plain SGD; SGD with momentum 0.9, Nesterov, weight decay 5e-4; Adam; AdamW."""
     schedule: Literal["constant", "exponential", "steps", "cosine", "plateau"] = "constant"
-    """Learning rate: exp(-1e-4 step); a tenth after 1/2 and 3/4 of the epochs; cosine to zero; a
-    tenth after half of the patience."""
+    """Learning rate times exp(-1e-4 step), 0.1 after 1/2 and 3/4 of the epochs, half a cosine, or
+    0.1 when the validation loss has not fallen for half of the patience."""
     augment: bool = False
     """Random crops of the training batches, and flips where they keep the class."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"

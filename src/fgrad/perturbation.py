@@ -130,10 +130,18 @@ class Perturbation:
             return _gradients(loss, self.parameters)
 
     def n(self, x: Tensor, y: Tensor) -> int:
-        """Dimension of the space the tangents live in, for such inputs and targets."""
-        if self.perturb == "weights":
-            return sum(p.numel() for p in self.parameters)
-        return sum(self._measure(x, y))
+        """Dimension of the space the tangents live in, for such inputs and targets.
+
+        Raises:
+            ValueError: as a call would.
+            MemoryError: as a call would.
+        """
+        sizes = self._measure(x, y)
+        parameters = sum(p.numel() for p in self.parameters)
+        n = parameters if self.perturb == "weights" else sum(sizes)
+        if self.k is not None and not self.exact:
+            self._check_memory(n)
+        return n
 
     def _measure(self, x: Tensor, y: Tensor) -> list[int]:
         """Sizes of all block outputs of one sample; refuses blocks that do not compose."""
@@ -158,12 +166,12 @@ class Perturbation:
     def _draw(self, n: int) -> Tensor:
         assert self.k is not None
         if n not in self._fitting:
-            self._check_memory(4 * self.k * n, n)
-            self._fitting.add(n)
+            self._check_memory(n)
         return draw(self.approach, (self.k, n), self.generator)
 
-    def _check_memory(self, needed: int, n: int) -> None:
-        device = self.generator.device
+    def _check_memory(self, n: int) -> None:
+        assert self.k is not None
+        needed, device = 4 * self.k * n, self.generator.device
         if device.type == "cuda":
             free = torch.cuda.mem_get_info(device)[0]
         else:
@@ -174,6 +182,7 @@ class Perturbation:
                 f"free; take a smaller k, or perturb weights in mode sim with tangents exact, "
                 f"which need {8 * n:,}"
             )
+        self._fitting.add(n)
 
     def _backpropagate(self, x: Tensor, y: Tensor) -> Tensor:
         loss = self._losses(self.chain(x), y).mean()

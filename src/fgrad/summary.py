@@ -94,13 +94,13 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
         ``experiment, model, width, dataset, gradient, k, lr, epoch, count`` and the statistics of
         `describe` for every loss and accuracy.
     """
-    frame = pd.concat([results.read(path) for path in paths], ignore_index=True)
+    frame = pd.concat([_epochs(path) for path in paths], ignore_index=True)
     metrics = [name for name in results.NETWORKS if name.endswith(("_loss", "_accuracy"))]
     parts = []
     for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
         last = int(cell["epoch"].max())
         for seed, own in cell.groupby("seed"):
-            metric = own.set_index("epoch")[metrics].fillna(np.inf)
+            metric = own.set_index("epoch")[metrics]
             metric = metric.reindex(range(last + 1)).ffill()
             setting = {name: own[name].iloc[0] for name in NETWORK}
             parts.append(metric.reset_index().assign(seed=seed, **setting))
@@ -182,6 +182,15 @@ def _curve(path: str) -> pd.DataFrame:
         described = describe(long, ["step"], ["value"])
         parts.append(described.assign(**setting, minimum=minimum, degenerate=degenerate))
     return pd.concat(parts, ignore_index=True).astype({"k": "Int64", "n": "Int64"})
+
+
+def _epochs(path: str) -> pd.DataFrame:
+    frame = results.read(path)
+    losses = [name for name in frame if name.endswith("_loss")]
+    frame[losses] = frame[losses].fillna(np.inf)
+    if results.provenance(path)["stop"] == "diverged":
+        frame.loc[frame.index[-1], losses] = np.inf
+    return frame
 
 
 def _trained(path: str) -> pd.DataFrame:

@@ -105,6 +105,7 @@ def train(
         ConfigError: if the checkpoint cannot be read or is of another run or version.
     """
     state = _State(run, data)
+    n = state.gradient.n(data[0].images[:2], data[0].labels[:2])
     history = state.resume(checkpoint) if checkpoint and checkpoint.exists() else []
     if history:
         say(f"resumed after epoch {len(history) - 1}")
@@ -134,8 +135,7 @@ def train(
             saved = time.monotonic()
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    some = data[0].images[:2], data[0].labels[:2]
-    return Training(history, stop, state.gradient.n(*some))
+    return Training(history, stop, n)
 
 
 def write(

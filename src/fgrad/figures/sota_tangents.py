@@ -1,11 +1,11 @@
-"""Placeholder until drawn."""
+"""Test accuracy of ResNet18 and ViT over the number of tangents (section 4.5)."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fgrad.figures import style
+from fgrad.figures import fc_tangents
 
 
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """Nothing yet."""
-    return style.nothing()
+    """As `fgrad.figures.fc_tangents`; panels: models and data sets."""
+    return fc_tangents.accuracy(summaries["sota"])

@@ -1,11 +1,11 @@
-"""Placeholder until drawn."""
+"""Training of ResNet18 and ViT, by data set (section 4.5)."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fgrad.figures import style
+from fgrad.figures import fc_training
 
 
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """Nothing yet."""
-    return style.nothing()
+    """As `fgrad.figures.fc_training`; columns: models and data sets."""
+    return fc_training.grid(summaries["sota_curves"])

@@ -67,7 +67,7 @@ NETWORK_LABELS = {
     "mlpmixer": "MLP-Mixer",
     "mnist": "MNIST",
     "mnist5k": "MNIST, 5,000 digits",
-    "fashion_mnist": "Fashion-MNIST",
+    "fashion-mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
     "svhn": "SVHN",
 }
@@ -150,31 +150,41 @@ def of(frame: pd.DataFrame, gradient: str, k: int | None) -> pd.DataFrame:
 def networks(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Rows of each model, width and data set below the title of their panel."""
     found = []
-    for key, part in frame.groupby(NETWORK, dropna=False, sort=False):
-        model, dataset = (NETWORK_LABELS.get(name, name) for name in (key[0], key[2]))
-        width = "" if pd.isna(key[1]) else f", width {key[1]}"
+    for _, part in frame.groupby(NETWORK, dropna=False, sort=False):
+        first = part.iloc[0]
+        model, dataset = (NETWORK_LABELS.get(name, name) for name in first[["model", "dataset"]])
+        width = "" if pd.isna(first["width"]) else f", width {first['width']}"
         found.append((f"{model}{width}\n{dataset}", part))
     return found
 
 
-def stacks(count: int, height: float, rows: int = 1) -> tuple[Figure, npt.NDArray[np.object_]]:
-    """A figure of stacks of panels, four beside each other at most, and the panels of each.
+def stacks(
+    frames: list[tuple[str, pd.DataFrame]], height: float, *labels: str
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of stacks of panels, four beside each other at most, and the panels of each stack.
 
     Args:
-        count: number of stacks.
+        frames: `networks`, one for each stack.
         height: of a panel, in inches.
-        rows: panels in a stack.
+        labels: y label of each panel of a stack.
     """
+    count, rows = len(frames), len(labels)
     columns = min(4, count)
     lines = -(-count // columns)
-    figure = Figure(figsize=(COLUMN if count == 1 else PAGE, lines * rows * height + 0.6))
+    figure = Figure(figsize=(COLUMN if count == 1 else PAGE, lines * rows * height + 0.7))
     grid = figure.subplots(lines * rows, columns, squeeze=False)
-    found = grid.reshape(lines, rows, columns).swapaxes(1, 2).reshape(-1, rows)
-    for index, stack in enumerate(found):
+    grid = grid.reshape(lines, rows, columns).swapaxes(1, 2).reshape(-1, rows)
+    for axis in grid[count:].flat:
+        axis.remove()
+    for stack in grid[:count:columns]:
+        for axis, name in zip(stack, labels, strict=True):
+            axis.set_ylabel(name)
+    for index, ((title, _), stack) in enumerate(zip(frames, grid, strict=False)):
+        stack[0].set_title(title)
         for axis in stack:
             axis.tick_params(labelleft=index % columns == 0)
-            axis.set_visible(index < count)
-    return figure, found[:count]
+            axis.tick_params(labelbottom=axis is stack[-1])
+    return figure, grid[:count].tolist()
 
 
 def nothing() -> Figure:
@@ -215,6 +225,11 @@ def legend(figure: Figure, pairs: Iterable[tuple[str, int | None]], columns: int
         Line2D([], [], color=colour(g, k), marker=marker(k), label=label(g, k)) for g, k in pairs
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def legend_columns(figure: Figure) -> int:
+    """Entries beside each other: 1.7 inches hold a gradient with its k."""
+    return int(figure.get_figwidth() // 1.7)
 
 
 def log2_ticks(axis: Axes, largest: float) -> None:
