@@ -186,7 +186,7 @@ def _curve(path: str) -> pd.DataFrame:
 
 def _epochs(path: str) -> pd.DataFrame:
     frame = results.read(path)
-    losses = [name for name in frame if name.endswith("_loss")]
+    losses = [f"{part}_loss" for part in results.PARTS]
     frame[losses] = frame[losses].fillna(np.inf)
     if results.provenance(path)["stop"] == "diverged":
         frame.loc[frame.index[-1], losses] = np.inf
