@@ -15,7 +15,7 @@ help: ## list the targets
 demo: $(READY) ## every rule, figure, table and claim on small grids: demo/results/paper
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
 
-paper: $(READY) ## sections 4.1 to 4.3 at the paper's scale: results/paper
+paper: $(READY) ## everything at the paper's scale: results/paper
 	$(RUN) snakemake --cores $(CORES) --quiet rules
 
 report: demo ## one HTML file with every figure and table of the demo: demo/report.html
@@ -28,7 +28,7 @@ lint: $(READY) ## format, lint and type check
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy
 
 bench: $(READY) ## speed against the textbook versions
-	$(RUN) python benchmarks/speed.py
+	$(RUN) python benchmarks/speed.py && python benchmarks/networks.py && python benchmarks/hours.py
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "fgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d; try: make PYTHON=python3.11" % v[:2])'

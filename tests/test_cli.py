@@ -42,6 +42,69 @@ def test_optimize(tmp_path):
     np.testing.assert_array_equal(results.read(path)["value"], expected.astype(float))
 
 
+def test_train(tmp_path):
+    path = tmp_path / "run.parquet"
+    done = fgrad(
+        *[
+            "train",
+            "--model",
+            "fc",
+            "--width",
+            "32",
+            "--dataset",
+            "mnist5k",
+            "--gradient",
+            "frog",
+            "--k",
+            "4",
+            "--lr",
+            "0.1",
+        ],
+        *f"--seed 1 --epochs 1 --perturb activations --mode sim --device cpu --output {path}".split(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "completed after 1 epochs"
+    assert [line for line in done.stderr.splitlines() if " epoch 1/1: train " in line]
+    frame = results.read(path)
+    assert list(frame.columns) == list(results.NETWORKS)
+    assert frame["epoch"].tolist() == [0, 1]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--dataset mnist", "fgrad: data set mnist needs data_dir, the folder of its published files"),
+        ("--dataset mnist --data-dir .", "train-images-idx3-ubyte.gz (and 3 more) not found in ."),
+        ("--dataset imagenet", "unknown dataset; allowed: mnist, fashion-mnist"),
+        ("--device cuda:99", "fgrad: device = 'cuda:99': no such GPU here; there are cpu"),
+        ("--perturb weights --tangents explicit --k 10000000", "10,000,000 explicit tangents of n = 269,322 take 10,772,880,000,000 bytes"),
+        ("--tangents exact", "tangents exact needs perturb weights"),
+        ("--epochs -1", "epochs = -1"),
+    ],
+)  # fmt: skip
+def test_wrong_training(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    given = [
+        "train",
+        "--model",
+        "fc",
+        "--gradient",
+        "frog",
+        "--k",
+        "4",
+        "--lr",
+        "0.1",
+        "--output",
+        "run.parquet",
+    ]
+    done = fgrad(*given, *arguments.split())
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_quality(tmp_path):
     path = tmp_path / "q.parquet"
     done = fgrad(

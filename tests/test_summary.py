@@ -1,5 +1,7 @@
 """Summaries and statistics against values by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,6 +99,50 @@ def test_curves_keep_the_last_value_of_a_stalled_seed(tmp_path):
     assert (curve["count"] == 2).all()
     lasts = frame.groupby("seed")["value"].last()
     assert curve["value_mean"].iloc[-1] == pytest.approx(lasts.mean())
+
+
+def network(path: Path, seed: int, losses: list[float], stop: str, k: int | None = 4) -> str:
+    """A training run with these validation losses; its training loss is a tenth of them."""
+    losses = np.array(losses)
+    constant = {"experiment": "sota", "model": "vit", "width": None, "dataset": "mnist"}
+    constant |= {"gradient": "frog" if k else "bp", "k": k, "lr": 0.1, "seed": seed}
+    columns = {"epoch": np.arange(len(losses)), "val_loss": losses, "test_loss": 2 * losses}
+    columns |= {f"{part}_accuracy": np.exp(-losses) for part in results.PARTS}
+    columns |= {"train_loss": losses / 10, "train_seconds": 3.0 * (columns["epoch"] > 0)}
+    columns |= {"eval_seconds": np.full(len(losses), 1.0)}
+    file = path / f"{seed}.parquet"
+    results.write(file, results.NETWORKS, constant | columns, stop=stop, n=64010)
+    return str(file)
+
+
+def test_networks_are_judged_at_their_lowest_validation_loss(tmp_path):
+    paths = [
+        network(tmp_path, 0, [2.3, 1.0, 0.5, 0.7], "stalled"),
+        network(tmp_path, 1, [2.3, 0.9, 0.3], "completed"),
+    ]
+    (row,) = summary.networks(paths).to_dict("records")
+    assert (row["n"], row["count"], row["stalled"], row["completed"]) == (64010, 2, 1, 1)
+    assert row["best_epoch_mean"] == 2
+    assert row["epochs_mean"] == 2.5
+    assert row["val_loss_mean"] == pytest.approx(0.4)
+    assert row["test_loss_mean"] == pytest.approx(0.8)
+    assert row["test_accuracy_mean"] == pytest.approx(np.exp([-0.5, -0.3]).mean())
+    assert row["train_loss_mean"] == pytest.approx(0.04)
+    assert row["log_train_loss_mean"] == pytest.approx(np.log10([0.05, 0.03]).mean())
+    assert row["train_seconds_mean"] == 3
+
+
+def test_network_curves_keep_the_last_value_and_show_divergence(tmp_path):
+    stopped = network(tmp_path, 0, [2.3, 1.0], "stalled")
+    going = network(tmp_path, 1, [2.3, 0.9, 0.3], "completed")
+    curve = summary.network_curves([stopped, going])
+    assert curve["epoch"].tolist() == [0, 1, 2]
+    assert curve["val_loss_mean"].tolist() == pytest.approx([2.3, 0.95, 0.65])
+    assert (curve["count"] == 2).all()
+    for last in (np.nan, 12.0):
+        lost = network(tmp_path, 0, [2.3, last], "diverged")
+        curve = summary.network_curves([lost, going])
+        assert curve["train_loss_mean"].tolist() == [pytest.approx(0.23), np.inf, np.inf]
 
 
 def test_quality(tmp_path):

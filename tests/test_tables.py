@@ -32,6 +32,31 @@ def test_a_rate_for_all_angles_is_shown_at_each():
     assert table["frog k=4"].tolist() == [0.5, 0.5]
 
 
+NETWORKS = [
+    {"model": model, "width": width, "dataset": "mnist", "gradient": gradient, "k": k, "lr": lr}
+    for model, width in (("fc", 256), ("fc", 1024), ("vit", None))
+    for gradient, k, lr in (("bp", None, 0.1), ("frog", 16, 0.25))
+]
+
+
+def test_learning_rates_of_networks_are_listed_once_for_all_seeds():
+    table = tables.network_learning_rates([run | {"seed": s} for run in NETWORKS for s in (0, 1)])
+    assert list(table.columns) == ["model", "width", "dataset", "bp", "frog k=16"]
+    assert table["frog k=16"].tolist() == [0.25] * 3
+    assert table["width"].isna().tolist() == [False, False, True]
+    narrow = tables.network_learning_rates([run for run in NETWORKS if run["model"] == "vit"])
+    assert list(narrow.columns) == ["model", "dataset", "bp", "frog k=16"]
+
+
+def test_accuracy_is_in_percent():
+    frame = pd.DataFrame(NETWORKS).astype({"width": "Int64", "k": "Int64"})
+    frame["test_accuracy_mean"], frame["test_accuracy_std"] = 0.98765, 0.00123
+    frame.loc[1, "test_accuracy_std"] = float("nan")
+    table = tables.accuracy(frame)
+    assert table["bp"].tolist() == ["98.77 ± 0.12"] * 3
+    assert table["frog k=16"].tolist() == ["98.77", "98.77 ± 0.12", "98.77 ± 0.12"]
+
+
 @pytest.fixture(scope="module")
 def functions(tmp_path_factory):
     paths = []
