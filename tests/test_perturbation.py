@@ -1,8 +1,4 @@
-"""Perturbed activations and weights: against plain loops, both modes against each other, no trace.
-
-Tangents are drawn in float32; `in_float64` hands them on in float64, so that equal means equal to
-rounding.
-"""
+"""Perturbed activations and weights: against plain loops, mode against mode, no trace left."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -28,14 +24,8 @@ FROG, MEAN = APPROACHES["frog"], APPROACHES["fg-mean"]
 
 
 def drawn(approach: Approach, k: int, n: int, seed: int = 0) -> Tensor:
-    return draw(approach, (k, n), torch.Generator().manual_seed(seed)).double()
-
-
-@pytest.fixture
-def in_float64(monkeypatch):
-    monkeypatch.setattr(
-        perturbation, "draw", lambda *args, **options: draw(*args, **options).double()
-    )
+    generator = torch.Generator().manual_seed(seed)
+    return draw(approach, (k, n), generator, dtype=torch.float64)
 
 
 @pytest.fixture
@@ -122,7 +112,6 @@ def published(name: str) -> tuple[nn.Sequential, Tensor, Tensor]:
 # --- both modes against each other -----------------------------------------------------------
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("approach", [FROG, MEAN], ids=["frog", "mean"])
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 @pytest.mark.parametrize("name", source.names("models"))
@@ -136,7 +125,6 @@ def test_both_modes_give_the_same_gradient_for_every_model(name, perturb, approa
     same(fwad, sim)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("approach", [FROG, MEAN], ids=["frog", "mean"])
 @pytest.mark.parametrize("name", ["lenet5", "resnet18"])
 def test_with_batch_norm_in_training_the_sums_over_the_batch_agree(name, approach, seen):
@@ -154,7 +142,6 @@ def test_with_batch_norm_in_training_the_sums_over_the_batch_agree(name, approac
         assert differ(fwad, sim) == training
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("name", ["lenet5", "resnet18"])
 def test_with_batch_norm_in_training_perturbed_weights_agree(name):
     net, x, y = published(name)
@@ -178,7 +165,6 @@ def test_in_float32_both_modes_agree_to_its_rounding(perturb, mode):
     same(gradients(net, x.float(), y, 5, perturb=perturb, mode=mode), expected, 1e-5)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
 def test_chunks_of_tangents_change_nothing(perturb, chunk):
@@ -217,9 +203,6 @@ def test_random_chains(layers, size, k, seed, approach):
         return coefficients(approach, v, d)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            perturbation, "draw", lambda *args, **options: draw(*args, **options).double()
-        )
         patch.setattr(perturbation, "coefficients", watched)
         for perturb in ("activations", "weights"):
             sim, fwad = (
@@ -307,7 +290,6 @@ def name_of(approach: Approach) -> str:
     return "-".join(str(value) for value in options.values())
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 @pytest.mark.parametrize("k", [1, 4])
 @pytest.mark.parametrize("approach", AGGREGATIONS, ids=name_of)
@@ -317,7 +299,6 @@ def test_perturbed_activations_against_a_plain_loop(approach, k, mode):
     same(gradients(net, x, y, k, approach, mode=mode), expected)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 @pytest.mark.parametrize("approach", AGGREGATIONS, ids=name_of)
 def test_perturbed_weights_against_a_plain_loop(approach, mode):
@@ -331,7 +312,6 @@ def test_perturbed_weights_against_a_plain_loop(approach, mode):
     same([torch.cat([g.flatten() for g in found])], [estimate])
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 def test_convolutions_against_a_plain_loop(mode):
     torch.manual_seed(0)
@@ -345,7 +325,6 @@ def test_convolutions_against_a_plain_loop(mode):
     same(gradients(net, x, y, 5, mode=mode), expected)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("extra", [0, 1, 9])
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 def test_enough_tangents_of_activations_are_backpropagation(mode, extra):
@@ -354,7 +333,6 @@ def test_enough_tangents_of_activations_are_backpropagation(mode, extra):
     assert differ(gradients(net, x, y, 13, mode=mode), true_gradients(net, x, y))
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("extra", [0, 5])
 @pytest.mark.parametrize(("mode", "tangents"), [("sim", "explicit"), ("sim", "exact"), ("fwad", "auto")])  # fmt: skip
 def test_enough_tangents_of_weights_are_backpropagation(mode, tangents, extra):
@@ -365,7 +343,6 @@ def test_enough_tangents_of_weights_are_backpropagation(mode, tangents, extra):
     assert differ(gradients(net, x, y, n - 1, **options), true_gradients(net, x, y))
 
 
-@pytest.mark.usefixtures("in_float64")
 def test_enough_tangents_are_backpropagation_through_batch_norm_too():
     net, (x, y) = small(norm=True), batch()
     same(gradients(net, x, y, 14), true_gradients(net, x, y), 1e-8)
@@ -379,7 +356,6 @@ def test_backpropagation_is_autograd():
             assert torch.equal(a, b)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_another_loss(perturb, mode):
     net, (x, _) = small(), batch()
@@ -394,8 +370,7 @@ def test_another_loss(perturb, mode):
 
 
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
-def test_the_loss_is_the_mean_before_any_step_without_a_graph(perturb, mode, request):
-    request.getfixturevalue("in_float64")
+def test_the_loss_is_the_mean_before_any_step_without_a_graph(perturb, mode):
     for norm in (False, True):
         net, (x, y) = small(norm), batch()
         loss = Perturbation(net, FROG, 2, perturb=perturb, mode=mode)(x, y)
@@ -403,7 +378,6 @@ def test_the_loss_is_the_mean_before_any_step_without_a_graph(perturb, mode, req
         torch.testing.assert_close(loss, cross_entropy(net(x), y).detach())
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_gradients_are_overwritten_and_tangents_fresh(perturb, mode):
     net, (x, y) = small(), batch()
@@ -419,7 +393,6 @@ def test_gradients_are_overwritten_and_tangents_fresh(perturb, mode):
     same([p.grad for p in net.parameters()], calls[0], 1e-12)
 
 
-@pytest.mark.usefixtures("in_float64")
 def test_one_object_serves_batches_of_any_size_and_shape():
     torch.manual_seed(0)
     net = nn.Sequential(
@@ -435,7 +408,6 @@ def test_one_object_serves_batches_of_any_size_and_shape():
         assert gradient.n(x, y) == 2 * side**2 + 3
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 def test_inputs_may_be_integers(mode):
     torch.manual_seed(0)
@@ -451,7 +423,6 @@ def norm_state(net: nn.Module) -> list[Tensor]:
     return [buffer.clone() for buffer in net.buffers()]
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("chunk", [None, 1])
 @pytest.mark.parametrize(
     ("perturb", "mode", "approach"),
@@ -476,7 +447,6 @@ def test_running_statistics_are_updated_once_a_call(perturb, mode, approach, chu
     assert net[1][1].num_batches_tracked == 3
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_statistics_of_instance_norm_are_updated_once_a_call(perturb, mode):
     torch.manual_seed(0)
@@ -491,7 +461,6 @@ def test_statistics_of_instance_norm_are_updated_once_a_call(perturb, mode):
         torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_in_evaluation_running_statistics_stay(perturb, mode):
     net, (x, y) = small(norm=True).eval(), batch()
@@ -532,7 +501,6 @@ def test_the_true_gradient_changes_nothing():
         same(found, true_gradients(net, x, y))  # of the masks that are drawn next
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_dropout_draws_the_same_masks_in_both_modes(perturb, mode, chunk):
@@ -555,9 +523,13 @@ class FunctionalDropout(nn.Module):
         return nn.functional.dropout(x, 0.5, self.training)
 
 
-@pytest.mark.usefixtures("in_float64")
+class Noise(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn_like(x)
+
+
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
-@pytest.mark.parametrize("module", [FunctionalDropout(), nn.RReLU(), StochasticDepth(0.5, "row")], ids=lambda m: type(m).__name__)  # fmt: skip
+@pytest.mark.parametrize("module", [FunctionalDropout(), Noise(), StochasticDepth(0.5, "row")], ids=lambda m: type(m).__name__)  # fmt: skip
 def test_whatever_draws_random_numbers_draws_the_same_in_both_modes(module, perturb):
     net, (x, y) = small(), batch()
     net[0].append(module)
@@ -568,7 +540,6 @@ def test_whatever_draws_random_numbers_draws_the_same_in_both_modes(module, pert
     same(found[1], found[0])
 
 
-@pytest.mark.usefixtures("in_float64")
 def test_attention_with_dropout_has_a_forward_mode():
     torch.manual_seed(0)
     net = nn.Sequential(
@@ -586,7 +557,6 @@ def test_attention_with_dropout_has_a_forward_mode():
 # --- cost ------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_forward_mode_on_weights_makes_no_graph(monkeypatch, chunk):
     net, (x, y) = small(norm=True), batch()
@@ -618,7 +588,6 @@ def leaves(output: Tensor) -> set[int]:
     return found
 
 
-@pytest.mark.usefixtures("in_float64")
 def test_forward_mode_on_activations_never_goes_back_across_a_block(monkeypatch):
     net, (x, y) = small(), batch()
     blocks = [{id(p) for p in block.parameters()} for block in net]
@@ -698,7 +667,6 @@ class Passes:
         self.counts[i] += 1
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode", "passes"), [("activations", "sim", 1), ("weights", "sim", 1), ("activations", "fwad", 2), ("weights", "fwad", 2)])  # fmt: skip
 def test_forward_passes_of_a_step_do_not_depend_on_k(perturb, mode, passes):
     net, (x, y) = small(), batch()
@@ -717,7 +685,6 @@ def test_forward_passes_of_a_step_do_not_depend_on_k(perturb, mode, passes):
 LAWFUL = [FROG, MEAN, Approach(aggregation="projection", scale=True), Approach(aggregation="mean", scale=True), Approach(aggregation="mean-times-n"), Approach(aggregation="sum")]  # fmt: skip
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("approach", LAWFUL, ids=name_of)
 @pytest.mark.parametrize("k", [1, 6])
 def test_the_exact_law_is_that_of_explicit_tangents(approach, k):
@@ -785,7 +752,6 @@ def test_without_a_law_tangents_are_explicit(approach, options, monkeypatch):
 # --- unusual chains --------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), [*ALL_FOUR, ("activations", "bp"), ("weights", "law")])  # fmt: skip
 def test_frozen_parameters_get_no_gradient(perturb, mode):
     net, (x, y) = small(), batch()
@@ -801,7 +767,6 @@ def test_frozen_parameters_get_no_gradient(perturb, mode):
     same(found, list(expected), 1e-7)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_a_frozen_first_block(perturb, mode):
     net, (x, y) = small(), batch()
@@ -811,7 +776,6 @@ def test_a_frozen_first_block(perturb, mode):
     same(found, list(torch.autograd.grad(cross_entropy(net(x), y), trained)), 1e-7)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_blocks_without_parameters(perturb, mode):
     torch.manual_seed(0)
@@ -824,7 +788,6 @@ def test_blocks_without_parameters(perturb, mode):
     same(gradients(net, x, y, 99, perturb=perturb, mode=mode), true_gradients(net, x, y), 1e-7)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_one_activation_module_may_serve_as_several_blocks(perturb, mode):
     torch.manual_seed(0)
@@ -835,7 +798,6 @@ def test_one_activation_module_may_serve_as_several_blocks(perturb, mode):
     same(gradients(net, x, y, 99, perturb=perturb, mode=mode), true_gradients(net, x, y), 1e-7)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_parameter_in_two_blocks_is_refused_or_right(mode, whole):
@@ -854,7 +816,6 @@ def test_a_parameter_in_two_blocks_is_refused_or_right(mode, whole):
         same(found, true_gradients(net, x, y), 1e-7)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.ELU])
 def test_a_block_may_begin_in_place(perturb, mode, kind):
@@ -867,7 +828,6 @@ def test_a_block_may_begin_in_place(perturb, mode, kind):
     same(found, true_gradients(net, x, y), 1e-7)
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("perturb", "mode"), ALL_FOUR)
 def test_the_first_block_may_change_its_input(perturb, mode):
     """As in a plain forward pass, but once: what is measured first is a copy."""
@@ -903,7 +863,6 @@ BLOCKS = {
 }
 
 
-@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 def test_a_chain_of_the_users_own_shares_its_parameters(mode):
     torch.manual_seed(0)

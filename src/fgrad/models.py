@@ -20,7 +20,7 @@ def fc(
     channels: int, size: int, classes: int, width: int | None = None, reduce: int = 1
 ) -> nn.Sequential:
     """Two hidden ReLU layers; a ReLU belongs to the block of its linear layer (section 4.4)."""
-    hidden = (width or 256) // reduce
+    hidden = max(1, (width or 256) // reduce)
     return _chain(
         hidden1=nn.Sequential(nn.Flatten(), nn.Linear(channels * size**2, hidden), nn.ReLU()),
         hidden2=nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU()),

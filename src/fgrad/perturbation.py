@@ -81,6 +81,15 @@ class Perturbation:
     ) -> None:
         if (approach.aggregation is None) != (k is None):
             raise ValueError(f"k = {k}: backpropagation has no tangents, an aggregation needs some")
+        if k is not None and k < 1:
+            raise ValueError(f"k = {k}: at least one tangent is needed")
+        for name, value, allowed in (
+            ("perturb", perturb, ("activations", "weights")),
+            ("mode", mode, ("sim", "fwad")),
+            ("tangents", tangents, ("auto", "exact", "explicit")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
         lawful = approach.has_law and perturb == "weights" and mode == "sim"
         if tangents == "exact" and not lawful:
             raise ValueError(
@@ -91,11 +100,12 @@ class Perturbation:
         self.perturb, self.chunk = perturb, chunk
         self.exact = lawful and tangents != "explicit"
         if generator is None:
-            device = next(chain.parameters()).device
-            generator = torch.Generator(device).manual_seed(0)
+            device = next((p.device for p in chain.parameters()), None)
+            generator = torch.Generator(device or "cpu").manual_seed(0)
         self.generator = generator
         self._sizes: dict[torch.Size, list[int]] = {}
         self._fitting: set[int] = set()
+        self._in_place: set[int] = set()
         self._gradient = {
             ("activations", "sim"): self._simulated_activations,
             ("activations", "fwad"): self._forward_activations,
@@ -114,6 +124,8 @@ class Perturbation:
             The mean loss before any step, detached.
         """
         sizes = self._measure(x, y)
+        for parameter in self.parameters:
+            parameter.grad = None
         if self.k is None:
             return self._backpropagate(x, y)
         return self._gradient(x, y, sizes)
@@ -126,7 +138,7 @@ class Perturbation:
     def true_gradient(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """∇f of the mean loss for each of `parameters`, by backpropagation; nothing is changed."""
         with _same_function(self.chain):
-            loss = self._losses(self.chain(x), y).mean()
+            loss = self._losses(self._outputs(x), y).mean()
             return _gradients(loss, self.parameters)
 
     def n(self, x: Tensor, y: Tensor) -> int:
@@ -146,13 +158,29 @@ class Perturbation:
     def _measure(self, x: Tensor, y: Tensor) -> list[int]:
         """Sizes of all block outputs of one sample; refuses blocks that do not compose."""
         if x.shape[1:] not in self._sizes:
+            if not self.parameters:
+                raise ValueError("no parameter of the chain requires a gradient")
             with _same_function(self.chain), torch.no_grad():
                 outputs = [x]
-                for name, block in self.chain.named_children():
-                    outputs.append(_apply(name, block, outputs[-1]))
+                for i, (name, block) in enumerate(self.chain._modules.items()):
+                    given = outputs[-1].clone()
+                    version = given._version
+                    outputs.append(_apply(name, block, given))
+                    if given._version != version:
+                        self._in_place.add(i)
                 self._losses(outputs[-1], y)
             self._sizes[x.shape[1:]] = [a[0].numel() for a in outputs[1:]]
         return self._sizes[x.shape[1:]]
+
+    def _block(self, i: int) -> Callable[[Tensor], Tensor]:
+        """A block as a function that leaves its input as it was."""
+        block = self.chain[i]
+        return (lambda a: block(a.clone())) if i in self._in_place else block
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        """The chain as a function that leaves its input as it was."""
+        outputs: Tensor = self.chain(x.clone() if 0 in self._in_place else x)
+        return outputs
 
     def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
         losses = self.loss(outputs, y)
@@ -167,7 +195,9 @@ class Perturbation:
         assert self.k is not None
         if n not in self._fitting:
             self._check_memory(n)
-        return draw(self.approach, (self.k, n), self.generator)
+        wide = any(p.dtype == torch.float64 for p in self.parameters)
+        dtype = torch.float64 if wide else torch.float32
+        return draw(self.approach, (self.k, n), self.generator, dtype=dtype)
 
     def _check_memory(self, n: int) -> None:
         assert self.k is not None
@@ -177,15 +207,15 @@ class Perturbation:
         else:
             free = psutil.virtual_memory().available
         if needed > free:
+            exact = f", or perturb weights in mode sim with tangents exact, which need {8 * n:,}"
             raise MemoryError(
                 f"{self.k:,} explicit tangents of n = {n:,} take {needed:,} bytes, {free:,} are "
-                f"free; take a smaller k, or perturb weights in mode sim with tangents exact, "
-                f"which need {8 * n:,}"
+                f"free; take a smaller k{exact if self.approach.has_law else ''}"
             )
         self._fitting.add(n)
 
     def _backpropagate(self, x: Tensor, y: Tensor) -> Tensor:
-        loss = self._losses(self.chain(x), y).mean()
+        loss = self._losses(self._outputs(x), y).mean()
         _assign(self.parameters, _gradients(loss, self.parameters))
         return loss.detach()
 
@@ -197,9 +227,9 @@ class Perturbation:
         """
         inputs: list[Tensor] = []
         outputs: list[Tensor] = []
-        for block in self.chain:
+        for i in range(len(self.chain)):
             inputs.append((outputs[-1] if outputs else x).detach().requires_grad_(bool(outputs)))
-            outputs.append(block(inputs[-1]))
+            outputs.append(self._block(i)(inputs[-1]))
         last = outputs[-1].detach().requires_grad_()
         loss = self._losses(last, y).mean()
         deltas = [torch.autograd.grad(loss, last)[0]]
@@ -225,8 +255,8 @@ class Perturbation:
                 inputs, losses, d = self._push(x, y, some.split(sizes, dim=1))
             derivatives.append(d / len(x))
         c = coefficients(self.approach, v, torch.cat(derivatives).mT)
-        for block, a, part in zip(self.chain, inputs, v.split(sizes, dim=1), strict=True):
-            self._local(block, block(a), c, part)
+        for i, (a, part) in enumerate(zip(inputs, v.split(sizes, dim=1), strict=True)):
+            self._local(self.chain[i], self._block(i)(a), c, part)
         return losses.mean()
 
     def _push(
@@ -235,12 +265,12 @@ class Perturbation:
         """Block inputs, losses [B] and their tangents [k, B]; ȧᵢ = Jᵢ ȧᵢ₋₁ + vᵢ."""
         inputs: list[Tensor] = []
         a, tangent = x, torch.zeros(())
-        for block, part in zip(self.chain, parts, strict=True):
+        for i, part in enumerate(parts):
             inputs.append(a)
-            if len(inputs) == 1:
-                a = block(a)
+            if i == 0:
+                a = self._block(i)(a)
             else:
-                a, tangent = _jvp(block, a, tangent)
+                a, tangent = _jvp(self._block(i), a, tangent)
             new = part.view(-1, 1, *a.shape[1:]).expand(-1, *a.shape)
             tangent = new + tangent.to(new.dtype)
         losses, d = _jvp(lambda outputs: self._losses(outputs, y), a, tangent.to(a.dtype))
@@ -255,7 +285,7 @@ class Perturbation:
 
     def _simulated_weights(self, x: Tensor, y: Tensor, _: list[int]) -> Tensor:
         assert self.k is not None
-        loss = self._losses(self.chain(x), y).mean()
+        loss = self._losses(self._outputs(x), y).mean()
         parameters = self.parameters
         gradient = torch.cat([g.flatten() for g in _gradients(loss, parameters)])
         if self.exact:
@@ -274,7 +304,8 @@ class Perturbation:
 
         def mean_loss(values: tuple[Tensor, ...]) -> Tensor:
             named = dict(zip(names, values, strict=True))
-            outputs = torch.func.functional_call(self.chain, named, (x,))
+            given = x.clone() if 0 in self._in_place else x
+            outputs = torch.func.functional_call(self.chain, named, (given,))
             return self._losses(outputs, y).mean()
 
         values = tuple(p.detach() for p in parameters)
@@ -284,7 +315,7 @@ class Perturbation:
                 with _same_function(self.chain):
                     tangents = tuple(_unflatten(some, parameters))
                     derivatives.append(_jvp(mean_loss, values, tangents)[1])
-            loss = self._losses(self.chain(x), y).mean()
+            loss = self._losses(self._outputs(x), y).mean()
         c = coefficients(self.approach, v, torch.cat(derivatives))
         _assign(parameters, _unflatten(combine(c[None], v)[0], parameters))
         return loss
@@ -303,8 +334,8 @@ def chain(module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]]) -> nn.
         The chain.
 
     Raises:
-        ValueError: if the module has no such submodule, or a parameter belongs to no block or to
-            two (its gradient would be incomplete).
+        ValueError: if the module has no such submodule, a block has no parts or a dot in its name,
+            or a parameter belongs to no block or to two (its gradient would be incomplete).
     """
 
     def find(part: Part) -> nn.Module:
@@ -319,6 +350,8 @@ def chain(module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]]) -> nn.
     found = {}
     for name, parts in blocks.items():
         each = [parts] if isinstance(parts, str | nn.Module) else list(parts)
+        if not each or "." in name:
+            raise ValueError(f"block {name!r}: a name without dots and at least one part is needed")
         found[name] = nn.Sequential(*map(find, each)) if len(each) > 1 else find(each[0])
     made = nn.Sequential(OrderedDict(found))
     owners = [set(map(id, block.parameters())) for block in made]
@@ -334,29 +367,20 @@ def chain(module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]]) -> nn.
 def _same_function(chain: nn.Module) -> Iterator[None]:
     """Passes inside compute what the next pass outside computes, and leave no trace.
 
-    Batch-norm statistics stay as they are, dropout draws the masks it will draw again, and
-    attention takes the one kernel that has a forward mode.
+    Running statistics stay as they are, dropout draws the masks it will draw again, and attention
+    takes the one kernel that has a forward mode.
     """
     norms = [m for m in chain.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
-    norms = [norm for norm in norms if norm.training and norm.track_running_stats]
+    kept = [(norm, dict(norm._buffers)) for norm in norms if norm.training]
     devices = {p.device for p in chain.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices, enabled=_draws(chain)), sdpa_kernel(SDPBackend.MATH):
-        for norm in norms:
-            norm.track_running_stats = False
+    with torch.random.fork_rng(devices), sdpa_kernel(SDPBackend.MATH):
+        for norm, buffers in kept:
+            norm._buffers.update(dict.fromkeys(buffers))
         try:
             yield
         finally:
-            for norm in norms:
-                norm.track_running_stats = True
-
-
-def _draws(chain: nn.Module) -> bool:
-    """Whether a forward pass draws random numbers."""
-    return any(
-        isinstance(m, nn.modules.dropout._DropoutNd)
-        or (isinstance(m, nn.MultiheadAttention) and m.dropout > 0)
-        for m in chain.modules()
-    )
+            for norm, buffers in kept:
+                norm._buffers.update(buffers)
 
 
 def _apply(name: str, block: nn.Module, a: Tensor) -> Tensor:
@@ -367,7 +391,7 @@ def _apply(name: str, block: nn.Module, a: Tensor) -> Tensor:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"block {name!r} does not take {list(a.shape)}: {reason}") from None
-    if not isinstance(output, Tensor) or len(output) != len(a):
+    if not isinstance(output, Tensor) or output.shape[:1] != a.shape[:1]:
         got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"block {name!r} gives {got}; a tensor [{len(a)}, …] is needed")
     return output
@@ -394,8 +418,9 @@ def _gradients(
 
 
 def _assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+    """Set the gradients; those of a parameter that several blocks share are summed."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
 def _unflatten(flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:

@@ -91,8 +91,7 @@ def train(
     Args:
         run: what to do.
         data: training, validation and test data on the device of the run.
-        checkpoint: file to resume from, if it is there, and to write to after an epoch; gone when
-            the run has ended.
+        checkpoint: file to resume from, if it is there, and to write to after an epoch.
         say: told about every epoch in a line.
         progress: called with epochs done and epochs at most.
         trace: where the profiler writes what the first steps did.
@@ -133,8 +132,6 @@ def train(
         if checkpoint and time.monotonic() - saved >= 60 * run.checkpoint_minutes:
             state.save(checkpoint, history)
             saved = time.monotonic()
-    if checkpoint:
-        checkpoint.unlink(missing_ok=True)
     return Training(history, stop, n)
 
 
@@ -164,7 +161,8 @@ def write(
     with _settings(run):
         data = load(run.dataset, source, device)
         trace = target.with_suffix(".trace.json") if run.profile else None
-        trained = train(run, data, checkpoint_of(run, target), say, progress, trace)
+        checkpoint = checkpoint_of(run, target)
+        trained = train(run, data, checkpoint, say, progress, trace)
     columns: dict[str, Any] = {
         name: np.array([epoch[name] for epoch in trained.epochs]) for name in trained.epochs[0]
     }
@@ -183,6 +181,7 @@ def write(
         stop=trained.stop,
         n=trained.n,
     )
+    checkpoint.unlink(missing_ok=True)
 
 
 def checkpoint_of(run: TrainRun, path: Path) -> Path:
@@ -230,10 +229,14 @@ class _State:
     def step_through(self, profiler: Callable[[], None]) -> Epoch:
         """One epoch of steps; means of the gradient statistics where they are asked for."""
         images, labels = self.data[0].images, self.data[0].labels
-        order = torch.randperm(len(labels), generator=self.order).to(self.device)
+        order = torch.randperm(len(labels), generator=self.order)
+        if self.device.type == "cuda":
+            order = order.pin_memory().to(self.device, non_blocking=True)
         sums = torch.zeros(3, device=self.device)
         self.chain.train()
-        batches = order.split(self.run.batch_size)
+        batches = list(order.split(self.run.batch_size))
+        if len(batches) > 1 and len(batches[-1]) == 1:  # batch norm needs two samples
+            batches[-2:] = [torch.cat(batches[-2:])]
         for index in batches:
             x, y = images[index], labels[index]
             if self.run.augment:
@@ -264,17 +267,15 @@ class _State:
                     logits = self.chain(x)
                     loss += cross_entropy(logits, y, reduction="sum")
                     right += (logits.argmax(1) == y).sum()
-                found += [loss / len(split.labels), right / len(split.labels)]
+                found += [loss / len(split.labels), right.double() / len(split.labels)]
         names = [f"{part}_{what}" for part in results.PARTS for what in ("loss", "accuracy")]
         return dict(zip(names, torch.stack(found).tolist(), strict=True))
 
     def end_epoch(self, val_loss: float, trained: bool) -> None:
         """Move the schedules that are counted in epochs."""
-        if not trained or self.each_step:
-            return
         if isinstance(self.schedule, lr_scheduler.ReduceLROnPlateau):
             self.schedule.step(val_loss)
-        else:
+        elif trained and not self.each_step:
             self.schedule.step()
 
     def wait(self) -> None:
@@ -356,7 +357,7 @@ def _schedule(run: TrainRun, optimizer: torch.optim.Optimizer) -> tuple[Any, boo
         case "exponential":
             return lr_scheduler.ExponentialLR(optimizer, math.exp(-1e-4)), True
         case "steps":
-            milestones = [run.epochs // 2, 3 * run.epochs // 4]
+            milestones = [math.ceil(run.epochs / 2), math.ceil(3 * run.epochs / 4)]
             return lr_scheduler.MultiStepLR(optimizer, milestones, 0.1), False
         case "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, max(1, run.epochs)), False
@@ -387,7 +388,8 @@ def _seed(run: TrainRun, stream: int) -> int:
 def _key(run: TrainRun) -> str:
     """Hash of everything a run's numbers depend on."""
     plain = run.model_dump(mode="json", exclude={"checkpoint_minutes", "profile"})
-    text = json.dumps(plain) + fingerprint("training") + str(torch.__version__)
+    versions = fingerprint("training"), str(torch.__version__), choose_device(run.device).type
+    text = json.dumps([plain, versions])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
