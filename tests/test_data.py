@@ -211,8 +211,8 @@ def python(code: str, *args: object) -> None:
 
 def test_the_table_is_known_without_torch_and_to_configuration():
     python(
-        "import sys, fgrad.data\n"
-        "assert not {'torch', 'torchvision', 'mlxtend', 'fgrad.config'} & set(sys.modules)"
+        "import sys, fgrad.datasets, fgrad.networks\n"
+        "assert not {'torch', 'torchvision', 'mlxtend'} & set(sys.modules)"
     )
 
 
@@ -535,7 +535,7 @@ def prepared(fake: Make, tmp_path: Path) -> Path:
 def test_a_truncated_prepared_file_is_named(part, prepared):
     prepared.write_bytes(prepared.read_bytes()[:part])
     message = refused(data.load, "mnist", prepared)
-    assert message == f"{prepared}: not a whole data set; delete it and run again"
+    assert message == f"{prepared}: not a whole prepared data set; delete it and run again"
 
 
 def test_a_prepared_file_of_another_data_set(prepared):
@@ -561,7 +561,7 @@ def test_a_prepared_file_of_other_classes(prepared):
 @pytest.mark.parametrize("content", [[1, 2], {"train_images": torch.zeros(3)}, torch.zeros(3)])
 def test_another_file_of_torch(content, tmp_path):
     torch.save(content, tmp_path / "set.pt")
-    assert "not a whole data set" in refused(data.load, "mnist", tmp_path / "set.pt")
+    assert "not a whole prepared data set" in refused(data.load, "mnist", tmp_path / "set.pt")
 
 
 def test_no_prepared_file(tmp_path):

@@ -129,7 +129,7 @@ def test_everything_is_there(finished):
     }
     assert {p.name for p in paper.iterdir() if p.is_file()} == {"claims.md", "claims.json"}
     for path in paper.rglob("*.*"):
-        assert path.stat().st_size > 100
+        assert path.stat().st_size > 50
     runs = finished.runs()
     assert len(runs) == 2 + 1 + 2 + 8 + 3 + 4 + 4
     for name in runs:
@@ -158,7 +158,7 @@ def test_nothing_to_do(finished):
         ("functions", {"optimize_function": 8, "summarize": 2, "figure_descent_curves": 1}),
         ("angles", {"measure_quality": 2, "optimize_function": 3, "summarize": 3}),
         ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 2, "figure_fc_training": 1}),
-        ("sota", {"train_network": 8, "summarize": 4, "figure_epoch_time": 1}),
+        ("sota", {"train_network": 8, "summarize": 3, "figure_epoch_time": 1}),
         ("figures", {"measure_quality": 5, "optimize_function": 11, "figure_projection": 1}),
         ("claims", {"measure_quality": 5, "optimize_function": 11, "judge_claims": 1}),
     ],
@@ -198,7 +198,7 @@ def test_an_added_seed_trains_that_seed(project):
     seeds = "seeds: [0], epochs: 1, reduce: 32}\n  sota"
     project.edit("tests/tiny.yaml", seeds, seeds.replace("[0]", "[0, 1]"))
     assert project.planned()["train_network"] == 4
-    messages = re.findall(r"training, (\S+)", project.run(options=("--dry-run",)))
+    messages = re.findall(r"4\.5: training, (\S+)", project.run(options=("--dry-run",)))
     assert messages
     assert all(name.endswith("seed1") for name in messages)
 
