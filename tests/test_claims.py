@@ -118,12 +118,16 @@ def summaries() -> dict[str, pd.DataFrame]:
     }
 
 
+def judge(summaries) -> list[dict[str, str]]:
+    return [one for n in range(1, 6) for one in claims.judge(summaries, f"4.{n}")]
+
+
 def verdict(summaries, name: str) -> str:
-    return next(one["verdict"] for one in claims.judge(summaries) if one["name"] == name)
+    return next(one["verdict"] for one in judge(summaries) if one["name"] == name)
 
 
 def test_all_hold_where_the_paper_is_right(summaries):
-    judged = claims.judge(summaries)
+    judged = judge(summaries)
     assert [one["name"] for one in judged if one["verdict"] != "holds"] == []
     assert len(judged) == 20
 
@@ -210,14 +214,20 @@ def test_not_decidable_where_the_run_is_too_small(summaries, name):
     assert verdict(summaries, name) == "not decidable"
 
 
+def test_a_section_needs_its_own_summaries_alone(summaries):
+    judged = claims.judge({"functions": summaries["functions"]}, "4.2")
+    assert {one["section"] for one in judged} == {"4.2"}
+    assert len(judged) == 3
+
+
 def test_verdicts_on_networks_name_their_data(summaries):
-    judged = {one["name"]: one["evidence"] for one in claims.judge(summaries)}
+    judged = {one["name"]: one["evidence"] for one in judge(summaries)}
     assert judged["more-tangents-train-better"].startswith("On mnist: ")
     assert judged["gap-grows-with-size"].startswith("On mnist: ")
 
 
 def test_files(summaries, tmp_path):
-    judged = claims.judge(summaries)
+    judged = judge(summaries)
     claims.write(judged, str(tmp_path / "claims.md"), str(tmp_path / "claims.json"), scale="Small.")
     assert json.loads((tmp_path / "claims.json").read_text()) == judged
     text = (tmp_path / "claims.md").read_text()

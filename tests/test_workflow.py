@@ -160,7 +160,7 @@ def test_nothing_to_do(finished):
         ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 2, "figure_fc_training": 1}),
         ("sota", {"train_network": 8, "summarize": 3, "figure_epoch_time": 1}),
         ("figures", {"measure_quality": 5, "optimize_function": 11, "figure_projection": 1}),
-        ("claims", {"measure_quality": 5, "optimize_function": 11, "judge_claims": 1}),
+        ("claims", {"measure_quality": 5, "optimize_function": 11, "judge_claims": 5}),
     ],
 )
 def test_targets(tmp_path, target, jobs):
@@ -173,7 +173,7 @@ def test_a_learning_rate(project):
     project.edit("config/learning_rates/functions.csv", rate, rate.replace("0.0019253", "0.002"))
     assert project.planned() == {
         "optimize_function": 1, "summarize": 2, "figure_final_values": 1, "figure_descent_curves": 1,
-        "table_learning_rates": 1, "table_final_values": 1, "table_stops": 1, "judge_claims": 1,
+        "table_learning_rates": 1, "table_final_values": 1, "table_stops": 1, "judge_claims": 1, "collect_claims": 1,
     }  # fmt: skip
     messages = re.findall(r"gradient descent, (\S+)", project.run(options=("--dry-run",)))
     assert messages == ["functions/rosenbrock/n2/frog_k2"]
@@ -190,7 +190,7 @@ def test_a_learning_rate_of_a_network(project):
     assert project.planned() == {
         "train_network": 1, "summarize": 2, "figure_sota_training": 1, "figure_sota_tangents": 1,
         "figure_epoch_time": 1, "table_sota_learning_rates": 1, "table_sota_accuracy": 1,
-        "judge_claims": 1,
+        "judge_claims": 1, "collect_claims": 1,
     }  # fmt: skip
 
 

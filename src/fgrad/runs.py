@@ -316,30 +316,29 @@ def _file(key: tuple[Any, ...]) -> str:
     return f"{function}/n{n}/{name}"
 
 
-def scale(config: Config) -> str:
-    """What a run covers, in one sentence for readers of its claims."""
+def scale(config: Config) -> dict[str, str]:
+    """What a run covers, a sentence for each section of it, for readers of its claims."""
     quality, functions, angles = config.quality, config.functions, config.angles
     n = [n for block in quality.direct for n in block.n]
     samples = sorted({block.samples for block in quality.direct}, reverse=True)
     steps = ", ".join(f"{functions.steps[name]:,} on {name}" for name in functions.functions)
-    return (
-        f"Computed for 4.1 with n = {min(n):,} to {max(n):,}, k = {min(quality.k):,} to "
-        f"{max(quality.k):,} and {' or '.join(f'{count:,}' for count in samples)} samples "
-        f"(exact law to n = {max(quality.exact.n):,}); for 4.2 with n = {min(functions.n):,} to "
-        f"{max(functions.n):,}, {len(functions.seeds)} seeds and at most {steps} steps; for 4.3 "
-        f"with n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples and "
-        f"{len(angles.seeds)} seeds; "
-        + "; ".join(
-            _experiment_scale(number, getattr(config.networks, name))
-            for number, name in (("4.4", "fc"), ("4.5", "sota"))
-        )
-    )
+    return {
+        "quality": f"4.1: n = {min(n):,} to {max(n):,}, k = {min(quality.k):,} to "
+        f"{max(quality.k):,}, {' or '.join(f'{count:,}' for count in samples)} samples; exact law "
+        f"to n = {max(quality.exact.n):,}.",
+        "functions": f"4.2: n = {min(functions.n):,} to {max(functions.n):,}, "
+        f"{len(functions.seeds)} seeds, at most {steps} steps.",
+        "angles": f"4.3: n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples, "
+        f"{len(angles.seeds)} seeds.",
+        "fc": _experiment_scale("4.4", config.networks.fc),
+        "sota": _experiment_scale("4.5", config.networks.sota),
+    }
 
 
 def _experiment_scale(section: str, one: Experiment) -> str:
     reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
     widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
     return (
-        f"for {section} with {', '.join(one.models)}{widths}{reduced} on "
-        f"{', '.join(one.datasets)}, at most {one.epochs} epochs and {len(one.seeds)} seeds"
+        f"{section}: {', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
+        f"at most {one.epochs} epochs, {len(one.seeds)} seeds."
     )

@@ -4,4 +4,5 @@ from fgrad import claims, results
 
 with results.logged(snakemake.log[0]):
     summaries = {Path(path).stem: results.read(path) for path in snakemake.input}
-    claims.write(claims.judge(summaries), *snakemake.output, scale=snakemake.params.scale)
+    judged = claims.judge(summaries, snakemake.params.section)
+    claims.write(judged, *snakemake.output, scale=snakemake.params.scale)

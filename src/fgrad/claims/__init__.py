@@ -17,13 +17,18 @@ MODULES = (quality, functions, networks)
 """Their claims, in the paper's order."""
 
 
-def judge(summaries: Summaries) -> list[dict[str, str]]:
-    """Every claim with its verdict, in the paper's order."""
+def judge(summaries: Summaries, section: str) -> list[dict[str, str]]:
+    """Every claim of a section with its verdict, in the paper's order.
+
+    Args:
+        summaries: those of the section, by name.
+        section: its number; a claim that also belongs to section 3 is among those of 4.1.
+    """
     judged = []
     for one in CLAIMS:
-        verdict = one.check(summaries)
-        entry = {"name": one.name, "section": one.section, "statement": one.statement}
-        judged.append(entry | asdict(verdict))
+        if one.section.endswith(section):
+            entry = {"name": one.name, "section": one.section, "statement": one.statement}
+            judged.append(entry | asdict(one.check(summaries)))
     return judged
 
 

@@ -1,0 +1,8 @@
+import json
+from pathlib import Path
+
+from fgrad import claims, results
+
+with results.logged(snakemake.log[0]):
+    judged = [one for path in snakemake.input for one in json.loads(Path(path).read_text())]
+    claims.write(judged, *snakemake.output, scale=snakemake.params.scale)
