@@ -17,8 +17,9 @@ from rich.progress import track
 from fgrad import runs
 from fgrad.data import Split
 from fgrad.datasets import DATASETS
+from fgrad.device import choose_device
 from fgrad.networks import TrainRun
-from fgrad.training import EVALUATED, _State, choose_device
+from fgrad.training import EVALUATED, _State
 
 ROOT = Path(__file__).parent.parent
 STEPS = 3 if choose_device("auto").type == "cpu" else 100
@@ -33,12 +34,13 @@ def measure(run: TrainRun, device: torch.device) -> tuple[float, float, float]:
         return Split(images, torch.randint(data.classes, (n,), device=device))
 
     state = _State(run, (split(STEPS * run.batch_size), split(EVALUATED), split(1)))
-    state.step_through(lambda: None)
+    state.step_through()
     state.wait()
     start = time.perf_counter()
-    state.step_through(lambda: None)
+    state.step_through()
     state.wait()
     step = (time.perf_counter() - start) / STEPS
+    state.evaluate()
     start = time.perf_counter()
     state.evaluate()
     evaluated = sum(len(part.labels) for part in state.data)
@@ -48,7 +50,7 @@ def measure(run: TrainRun, device: torch.device) -> tuple[float, float, float]:
         from torch.profiler import ProfilerActivity, profile
 
         with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-            state.step_through(lambda: None)
+            state.step_through()
             state.wait()
         kernels = sum(event.self_device_time_total for event in profiler.key_averages())
         busy = kernels / 1e6 / STEPS / step

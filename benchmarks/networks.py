@@ -127,7 +127,7 @@ def epoch_row() -> str:
 
     def ours() -> None:
         state = _State(run, (splits[0], splits[1], splits[2]))
-        state.step_through(lambda: None)
+        state.step_through()
         state.evaluate()
 
     def theirs() -> None:

@@ -5,13 +5,13 @@ NEEDS = {
     "fc": [4000, 720],
     "lenet5": [4000, 720],
     "resnet18": [8000, 1440],
-    "vit": [12000, 2880],
-    "mlpmixer": [12000, 2880],
+    "vit": [12000, 4320],
+    "mlpmixer": [12000, 4320],
 }
 
 
 def needs(part):
-    return lambda wildcards: NEEDS[run_of(wildcards)["model"]][part]
+    return lambda wildcards: NEEDS.get(run_of(wildcards)["model"], [16000, 4320])[part]
 
 
 rule prepare_data:
@@ -26,7 +26,7 @@ rule prepare_data:
         mem_mb=4000,
         runtime=60,
     params:
-        folder=CONFIG.networks.data_dir,
+        folder=str(Path(CONFIG.networks.data_dir).expanduser()),
         code=fingerprint("data"),
     message:
         "Data set {wildcards.dataset}: found or fetched, checked"

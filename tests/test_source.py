@@ -103,3 +103,16 @@ def test_checking_a_configuration_needs_no_torch():
     )
     root = Path(__file__).parent.parent
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["training", "descent", "quality"])
+def test_what_is_resolved_by_name_is_part_of_the_fingerprint(module, monkeypatch):
+    before = source.fingerprint.__wrapped__(module)
+    named = {"training": "models", "descent": "aggregation", "quality": "tangents"}[module]
+    code = source._code
+
+    def changed(name: str) -> str:
+        return code(name) + "x" * (name == named)
+
+    monkeypatch.setattr(source, "_code", changed)
+    assert source.fingerprint.__wrapped__(module) != before

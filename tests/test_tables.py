@@ -52,8 +52,9 @@ def test_accuracy_is_in_percent():
     frame = pd.DataFrame(NETWORKS).astype({"width": "Int64", "k": "Int64"})
     frame["test_accuracy_mean"], frame["test_accuracy_std"] = 0.98765, 0.00123
     frame.loc[1, "test_accuracy_std"] = float("nan")
+    frame["diverged"] = [0, 0, 2, 0, 0, 0]
     table = tables.accuracy(frame)
-    assert table["bp"].tolist() == ["98.77 ± 0.12"] * 3
+    assert table["bp"].tolist() == ["98.77 ± 0.12", "98.77 ± 0.12 (2 diverged)", "98.77 ± 0.12"]
     assert table["frog k=16"].tolist() == ["98.77", "98.77 ± 0.12", "98.77 ± 0.12"]
 
 

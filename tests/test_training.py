@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from fgrad import config, results, source, training
+from fgrad import config, device, results, source, training
 from fgrad.config import APPROACHES, Approach, ConfigError
 from fgrad.data import Split, load
 from fgrad.networks import TrainRun
@@ -802,7 +802,7 @@ def test_a_device_that_is_not_there(device, gpus, there, monkeypatch, tmp_path):
 def test_auto_is_the_gpu_if_there_is_one(monkeypatch):
     for gpus, name in ((0, "cpu"), (2, "cuda")):
         monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
-        assert training.choose_device("auto") == torch.device(name)
+        assert device.choose_device("auto") == torch.device(name)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -913,7 +913,7 @@ def test_nothing_inside_an_epoch_waits_for_the_gpu(model, gradient, changes, on_
 @pytest.mark.gpu
 def test_a_run_killed_on_the_gpu_goes_on(on_gpu, tmp_path):
     r = run(device="cuda", deterministic=True)
-    with training._settings(r):
+    with device.settings(r):
         killed(r, on_gpu, tmp_path / "c", 2)
         assert alike(training.train(r, on_gpu, tmp_path / "c"), training.train(r, on_gpu))
 

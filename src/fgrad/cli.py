@@ -69,7 +69,7 @@ def train(
 
     _check(output)
     with _bar("epochs", lambda done, total: None) as progress:  # every epoch says its own line
-        write(run, output, data_dir, progress=progress)
+        write(run, output, data_dir and data_dir.expanduser(), progress=progress)
     print(
         f"{results.provenance(output)['stop']} after {results.read(output)['epoch'].max()} epochs"
     )

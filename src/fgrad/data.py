@@ -137,7 +137,10 @@ def load(
         ConfigError: the source is missing, damaged or of another data set.
     """
     dataset = _dataset(name)
-    raw = read(name, source) if source is None or source.is_dir() else _prepared(name, source)
+    if source is None or source.is_dir() or not (dataset.files or source.is_file()):
+        raw = read(name, source)
+    else:
+        raw = _prepared(name, source)
     tensors = {key: tensor.to(device) for key, tensor in raw.items()}
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(dataset.train + dataset.val, generator=generator).to(device)
@@ -246,7 +249,6 @@ def _missing(name: str, folder: Path, missing: Mapping[str, str]) -> ConfigError
 
 
 def _download(name: str, folder: Path, file: str, log: Callable[[str], None]) -> None:
-    from fgrad.config import ConfigError
 
     dataset, target = DATASETS[name], folder / name / file
     try:

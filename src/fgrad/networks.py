@@ -8,6 +8,9 @@ from fgrad import source
 from fgrad.config import Count, Derivatives, GradientRun, Name, Seed, one_of
 from fgrad.datasets import DATASETS
 
+LOST = 10.0
+"""A validation loss of this much or NaN ends a run."""
+
 ModelName = Annotated[str, one_of("model", source.names("models"))]
 DatasetName = Annotated[str, one_of("dataset", DATASETS)]
 
@@ -46,10 +49,6 @@ class TrainOptions(Derivatives):
     """Only algorithms that give the same bits every time."""
     statistics: bool = False
     """Record norms of the gradient and its estimate and their cosine; costs a backward pass."""
-    profile: bool = False
-    """Write a trace of the first steps beside the output."""
-    checkpoint_minutes: Annotated[float, Field(ge=0)] = 0
-    """Least time between two checkpoints; 0 for one each epoch."""
 
 
 class TrainRun(TrainOptions, GradientRun):
@@ -65,6 +64,10 @@ class TrainRun(TrainOptions, GradientRun):
     """The data set."""
     seed: Seed = 0
     """Of the initial parameters, the order of the batches and the tangents."""
+    profile: bool = False
+    """Write a trace of the first steps beside the output."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 0
+    """Least time between two checkpoints; 0 for one each epoch."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

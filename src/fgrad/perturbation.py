@@ -18,7 +18,7 @@ Source: the paper, sections 3, 4.4 and 4.5.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ from fgrad.estimators import coefficients, combine, draw, sample
 
 Part = str | nn.Module
 Loss = Callable[[Tensor, Tensor], Tensor]
+FEW = ("basis", "orthogonal")
+"""Samplers of n tangents at most."""
 CROSS_ENTROPY: Loss = partial(cross_entropy, reduction="none")
 
 
@@ -152,7 +154,7 @@ class Perturbation:
         parameters = sum(p.numel() for p in self.parameters)
         n = parameters if self.perturb == "weights" else sum(sizes)
         if self.k is not None and not self.exact:
-            self._check_memory(n)
+            self._check(n)
         return n
 
     def _measure(self, x: Tensor, y: Tensor) -> list[int]:
@@ -194,14 +196,21 @@ class Perturbation:
     def _draw(self, n: int) -> Tensor:
         assert self.k is not None
         if n not in self._fitting:
-            self._check_memory(n)
+            self._check(n)
         wide = any(p.dtype == torch.float64 for p in self.parameters)
         dtype = torch.float64 if wide else torch.float32
         return draw(self.approach, (self.k, n), self.generator, dtype=dtype)
 
-    def _check_memory(self, n: int) -> None:
+    def _exactly(self) -> AbstractContextManager[object]:
+        """The algebra of the tangents is not for the lower precision of an autocast around it."""
+        return torch.autocast(self.generator.device.type, enabled=False)
+
+    def _check(self, n: int) -> None:
         assert self.k is not None
-        needed, device = 4 * self.k * n, self.generator.device
+        if self.k > n and (self.approach.independent or self.approach.tangents in FEW):
+            raise ValueError(f"k = {self.k}: {n} is the most independent tangents in n = {n}")
+        bytes_each = max((p.element_size() for p in self.parameters), default=4)
+        needed, device = max(4, bytes_each) * self.k * n, self.generator.device
         if device.type == "cuda":
             free = torch.cuda.mem_get_info(device)[0]
         else:
@@ -236,14 +245,15 @@ class Perturbation:
         for a, output in zip(inputs[:0:-1], outputs[:0:-1], strict=True):
             deltas += torch.autograd.grad(output, a, deltas[-1], retain_graph=True)
         deltas.reverse()
-        v = self._draw(sum(sizes))
-        parts = v.split(sizes, dim=1)
-        d = _sum(a.flatten(1).to(v.dtype) @ part.mT for a, part in zip(deltas, parts, strict=True))
-        del deltas
-        c = coefficients(self.approach, v, d)
-        for block in self.chain:
-            self._local(block, outputs.pop(0), c, parts[0])
-            parts = parts[1:]
+        with self._exactly():
+            v = self._draw(sum(sizes))
+            parts = v.split(sizes, dim=1)
+            pairs = zip(deltas, parts, strict=True)
+            d = _sum(a.flatten(1).to(v.dtype) @ part.mT for a, part in pairs)
+            del deltas
+            c = coefficients(self.approach, v, d)
+            for block, part in zip(self.chain, parts, strict=True):
+                self._local(block, outputs.pop(0), c, part)
         return loss.detach()
 
     def _forward_activations(self, x: Tensor, y: Tensor, sizes: list[int]) -> Tensor:
@@ -287,13 +297,14 @@ class Perturbation:
         assert self.k is not None
         loss = self._losses(self._outputs(x), y).mean()
         parameters = self.parameters
-        gradient = torch.cat([g.flatten() for g in _gradients(loss, parameters)])
-        if self.exact:
-            estimate = sample(self.approach, gradient, self.k, self.generator)
-        else:
-            v = self._draw(len(gradient))
-            estimate = combine(coefficients(self.approach, v, v @ gradient)[None], v)[0]
-        _assign(parameters, _unflatten(estimate, parameters))
+        with self._exactly():
+            gradient = torch.cat([g.flatten() for g in _gradients(loss, parameters)])
+            if self.exact:
+                estimate = sample(self.approach, gradient, self.k, self.generator)
+            else:
+                v = self._draw(len(gradient))
+                estimate = combine(coefficients(self.approach, v, v @ gradient)[None], v)[0]
+            _assign(parameters, _unflatten(estimate, parameters))
         return loss.detach()
 
     def _forward_weights(self, x: Tensor, y: Tensor, _: list[int]) -> Tensor:

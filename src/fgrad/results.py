@@ -66,11 +66,7 @@ NETWORKS = {
     "lr": FLOAT,
     "seed": INT,
     "epoch": INT,
-    **{
-        f"{part}_{what}": FLOAT
-        for part in ("train", "val", "test")
-        for what in ("loss", "accuracy")
-    },
+    **{f"{part}_{what}": FLOAT for part in PARTS for what in ("loss", "accuracy")},
     "train_seconds": FLOAT,
     "eval_seconds": FLOAT,
 }

@@ -113,6 +113,12 @@ class Experiment(TrainOptions):
     """Data set whose learning rates are taken; none for each data set's own."""
     seeds: Unique[Seed]
 
+    @model_validator(mode="after")
+    def _widths_are_of_fc(self) -> Self:
+        if self.widths and "fc" not in self.models:
+            raise ValueError("widths are for model fc, which is not among the models")
+        return self
+
 
 class NetworksSection(Model):
     """Sections 4.4 and 4.5."""
@@ -277,12 +283,14 @@ def _network_runs(config: Config, name: str, directory: Path) -> dict[str, dict[
         approach = config.gradients[gradient].model_dump(exclude={"k"})
         run: dict[str, Any] = {"experiment": name, "model": model, "width": width}
         run |= {"dataset": dataset}
+        for_tangents = {"mode", "perturb", "tangents", "chunk"} if k is None else set()
+        own = {name: value for name, value in options.items() if name not in for_tangents}
         run |= {"gradient": gradient, "k": k, "lr": rates[key], "approach": approach}
         size = "" if width is None else f"_w{width}"
         tangents = "" if k is None else f"_k{k}"
         for seed in section.seeds:
-            plain = validate(TrainRun, options | run | {"seed": seed}, f"config: networks.{name}")
-            runs[f"{model}{size}/{dataset}/{gradient}{tangents}/seed{seed}"] = _plain(plain)
+            one = validate(TrainRun, own | run | {"seed": seed}, f"config: networks.{name}")
+            runs[f"{model}{size}/{dataset}/{gradient}{tangents}/seed{seed}"] = _plain(one)
     return runs
 
 

@@ -49,7 +49,8 @@ def resolve(module: str, name: str) -> Any:
 def fingerprint(*modules: str) -> str:
     """Hash of the code that the given modules run.
 
-    Imports within the package are followed, also those inside functions. Comments, docstrings and
+    Imports within the package are followed, also those inside functions and those by `resolve` with
+    the module's name written out. Comments, docstrings and
     formatting leave the hash as it is; a changed formula does not.
 
     Args:
@@ -87,6 +88,8 @@ def _imports(module: str) -> list[str]:
             wanted += [f"{base}.{alias.name}".lstrip(".") for alias in node.names] + [base]
         elif isinstance(node, ast.Import):
             wanted += [alias.name[6:] for alias in node.names if alias.name.startswith("fgrad.")]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "resolve":
+            wanted += [str(arg.value) for arg in node.args[:1] if isinstance(arg, ast.Constant)]
     return [name for name in wanted if name and _path(name).exists()]
 
 

@@ -67,12 +67,13 @@ def network_learning_rates(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def accuracy(summary: pd.DataFrame) -> pd.DataFrame:
     """Test accuracy in %, mean ± standard deviation over the seeds, at the lowest validation loss.
 
-    A row for each model, width and data set, a column for each gradient and k.
+    A row for each model, width and data set, a column for each gradient and k; how many seeds
+    diverged in the end is added where some did.
     """
     frame = summary.copy()
     frame["method"] = _methods(frame)
-    percent = 100 * frame[["test_accuracy_mean", "test_accuracy_std"]]
-    frame["cell"] = [_percent(mean, std) for mean, std in percent.itertuples(index=False)]
+    columns = ["test_accuracy_mean", "test_accuracy_std", "diverged"]
+    frame["cell"] = [_percent(*cell) for cell in frame[columns].itertuples(index=False)]
     return _wide(frame, _present(frame, NETWORK), "cell")
 
 
@@ -131,8 +132,9 @@ def _cell(mean: float, std: float) -> str:
     return f"{mean:.4g}" if math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
 
 
-def _percent(mean: float, std: float) -> str:
-    return f"{mean:.2f}" if math.isnan(std) else f"{mean:.2f} ± {std:.2f}"
+def _percent(mean: float, std: float, diverged: int) -> str:
+    spread = "" if math.isnan(std) else f" ± {100 * std:.2f}"
+    return f"{100 * mean:.2f}{spread}" + (f" ({diverged} diverged)" if diverged else "")
 
 
 def _present(frame: pd.DataFrame, columns: list[str]) -> list[str]:

@@ -7,16 +7,16 @@ own, so a run's numbers depend on its options alone.
 Source: the paper, sections 4.4 and 4.5.
 """
 
-import contextlib
+import glob
 import hashlib
 import json
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,13 @@ from fgrad import results
 from fgrad.config import ConfigError
 from fgrad.data import Split, augment, load
 from fgrad.datasets import DATASETS
-from fgrad.networks import TrainRun
+from fgrad.device import choose_device, profiler, settings
+from fgrad.networks import LOST, TrainRun
 from fgrad.perturbation import Perturbation
 from fgrad.source import fingerprint, resolve
 
 EVALUATED = 1000
 """Samples evaluated at a time."""
-
-LOST = 10.0
-"""A validation loss of this much or NaN ends a run."""
-
-PROFILED = 20
-"""Steps in the trace of ``profile``."""
 
 Data = tuple[Split, Split, Split]
 Epoch = dict[str, float]
@@ -115,8 +110,8 @@ def train(
         began = time.monotonic()
         statistics = {}
         if epoch:
-            with _profiler(trace if epoch == 1 else None) as profiler:
-                statistics = state.step_through(profiler)
+            with profiler(trace if epoch == 1 else None) as after_step:
+                statistics = state.step_through(after_step)
             state.wait()
         trained = time.monotonic()
         measured = state.evaluate()
@@ -158,7 +153,7 @@ def write(
     """
     target, start = Path(path), results.now()
     device = choose_device(run.device)
-    with _settings(run):
+    with settings(run):
         data = load(run.dataset, source, device)
         trace = target.with_suffix(".trace.json") if run.profile else None
         checkpoint = checkpoint_of(run, target)
@@ -181,30 +176,13 @@ def write(
         stop=trained.stop,
         n=trained.n,
     )
-    checkpoint.unlink(missing_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.stem)}.*.checkpoint"):
+        left.unlink()  # also those of other options and versions
 
 
 def checkpoint_of(run: TrainRun, path: Path) -> Path:
     """The checkpoint of a run: beside its output, named by everything its numbers depend on."""
     return path.with_name(f".{path.stem}.{_key(run)}.checkpoint")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is the GPU if there is one.
-
-    Raises:
-        ConfigError: if the device is not there.
-    """
-    found = torch.cuda.device_count()
-    if name == "auto":
-        return torch.device("cuda" if found else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= found:
-        gpus = [f"cuda:{i}" for i in range(found)]
-        raise ConfigError(
-            f"device = {name!r}: no such GPU here; there are {', '.join(['cpu', *gpus])}"
-        )
-    return device
 
 
 class _State:
@@ -226,7 +204,7 @@ class _State:
         nothing = dict.fromkeys(results.STATISTICS, math.nan)
         self.no_statistics: Epoch = nothing if run.statistics else {}
 
-    def step_through(self, profiler: Callable[[], None]) -> Epoch:
+    def step_through(self, after_step: Callable[[], None] = lambda: None) -> Epoch:
         """One epoch of steps; means of the gradient statistics where they are asked for."""
         images, labels = self.data[0].images, self.data[0].labels
         order = torch.randperm(len(labels), generator=self.order)
@@ -249,7 +227,7 @@ class _State:
             self.optimizer.step()
             if self.each_step:
                 self.schedule.step()
-            profiler()
+            after_step()
         if not self.run.statistics:
             return {}
         return dict(zip(results.STATISTICS, (sums / len(batches)).tolist(), strict=True))
@@ -301,22 +279,19 @@ class _State:
         """Go back to where a checkpoint was written; raises ConfigError as `train`."""
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-            key = state["key"]
+            history: list[Epoch] = state["history"]
+            if state["key"] == _key(self.run):
+                for name, part in self._parts().items():
+                    part.load_state_dict(state[name])
+                for name, generator in self._generators().items():
+                    generator.set_state(state[name].cpu())
+                return history
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ConfigError(
                 f"{path}: not a whole checkpoint, delete it to start anew: {reason}"
             ) from None
-        if key != _key(self.run):
-            raise ConfigError(
-                f"{path}: checkpoint of another run or version, delete it to start anew"
-            )
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        for name, generator in self._generators().items():
-            generator.set_state(state[name].cpu())
-        history: list[Epoch] = state["history"]
-        return history
+        raise ConfigError(f"{path}: checkpoint of another run or version, delete it to start anew")
 
     def _parts(self) -> dict[str, Any]:
         return {"chain": self.chain, "optimizer": self.optimizer, "schedule": self.schedule}
@@ -399,50 +374,9 @@ def _line(run: TrainRun, history: list[Epoch], each: float) -> str:
         f"{part} {last[f'{part}_loss']:.4f} ({last[f'{part}_accuracy']:.2%})"
         for part in results.PARTS
     ]
-    left = time.strftime("%H:%M:%S", time.gmtime(each * (run.epochs - epoch)))
+    left = timedelta(seconds=round(each * (run.epochs - epoch)))
     seconds = last["train_seconds"] + last["eval_seconds"]
     return (
         f"{results.now()} epoch {epoch}/{run.epochs}: {', '.join(parts)}; {seconds:.1f} s, "
         f"at most {left} left"
     )
-
-
-@contextlib.contextmanager
-def _settings(run: TrainRun) -> Iterator[None]:
-    """Threads, TF32 and determinism of the process, as they were afterwards."""
-    threads = torch.get_num_threads()
-    precision = torch.get_float32_matmul_precision()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(run.threads)
-    torch.set_float32_matmul_precision("high" if run.precision == "tf32" else "highest")
-    convolutions = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = run.precision == "tf32"
-    if run.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = convolutions
-        torch.use_deterministic_algorithms(deterministic)
-
-
-@contextlib.contextmanager
-def _profiler(trace: Path | None) -> Iterator[Callable[[], None]]:
-    """What to call after each step; the trace of the first steps is written in the end."""
-    if trace is None:
-        yield lambda: None
-        return
-    from torch.profiler import profile, schedule
-
-    def export(profiler: Any) -> None:
-        with results.atomic(trace) as temporary:
-            profiler.export_chrome_trace(str(temporary))
-        table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15)
-        print(table, file=sys.stderr)
-
-    plan = schedule(wait=0, warmup=1, active=PROFILED, repeat=1)
-    with profile(schedule=plan, on_trace_ready=export) as profiler:
-        yield profiler.step

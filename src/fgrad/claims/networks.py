@@ -73,6 +73,8 @@ def _gap_grows(frame: pd.DataFrame, value: str, sign: int, text: str) -> Verdict
 
 
 def _on(frame: pd.DataFrame, verdict: Verdict) -> Verdict:
-    """The verdict, labelled with the data it rests on."""
+    """The verdict, labelled with the data it rests on; two seeds can tell nothing apart."""
     data = ", ".join(frame["dataset"].drop_duplicates())
+    if (frame["count"] < 3).any():
+        return undecidable(f"On {data}: three seeds are needed")
     return replace(verdict, evidence=f"On {data}: {verdict.evidence}")

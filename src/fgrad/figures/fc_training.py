@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fgrad.figures import style
-
-LOST = 10.0
-"""A loss of this much ends a run."""
+from fgrad.networks import LOST
 
 
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
