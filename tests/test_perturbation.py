@@ -1075,3 +1075,22 @@ def test_the_algebra_of_the_tangents_is_not_done_in_bfloat16(perturb, monkeypatc
         gradient(x.float(), y)
     assert kinds <= {torch.float32, torch.float64}
     assert kinds
+
+
+def test_a_tail_gives_what_the_whole_block_gives(monkeypatch):
+    net = models.vit(1, 28, 10, None, 16).double()
+    nn.init.normal_(net[-1][-1].weight)
+    x = torch.randn(6, 1, 28, 28, dtype=torch.float64)
+    y = torch.arange(6)
+    seen = []
+    split = perturbation.split
+
+    def watched(block: nn.Module, a: Tensor) -> object:
+        seen.append(split(block, a))
+        return seen[-1]
+
+    monkeypatch.setattr(perturbation, "split", watched)
+    short = gradients(net, x, y, 4)
+    assert [tail is not None for tail in seen] == [True] * 5 + [False]
+    monkeypatch.setattr(perturbation, "split", lambda block, a: None)
+    same(short, gradients(net, x, y, 4))

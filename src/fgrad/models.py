@@ -171,6 +171,17 @@ class _Encoder(nn.Module):
             nn.init.normal_(bias, std=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
+        skip, hidden = self.body(x)
+        narrowed: Tensor = self.narrow(hidden)
+        return skip + narrowed
+
+    @property
+    def tail(self) -> nn.Linear:
+        """The linear layer that ends the block, after `body`."""
+        return self.narrow
+
+    def body(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Skip connection [B, T, hidden] and input of the tail [B, T, wide]."""
         if self.only_first:
             keys = self.project(x, slice(x.shape[-1], None))
             x = x[:, :1]
@@ -180,8 +191,7 @@ class _Encoder(nn.Module):
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in projected)
         attended = nn.functional.scaled_dot_product_attention(q, k, v)
         x = x + self.join(attended.transpose(1, 2).flatten(2))
-        narrowed: Tensor = self.narrow(nn.functional.gelu(self.widen(x)))
-        return x + narrowed
+        return x, nn.functional.gelu(self.widen(x))
 
 
 class _NormLinear(nn.Module):

@@ -30,6 +30,7 @@ from torch.nn.functional import cross_entropy
 
 from fgrad.config import Approach
 from fgrad.estimators import coefficients, combine, draw, sample
+from fgrad.tail import Tail, split
 
 Part = str | nn.Module
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -234,11 +235,16 @@ class Perturbation:
         The first carries ∇_{aᵢ}L from block to block and skips every parameter, the second brings
         the estimate to the parameters of its block and skips the block's input.
         """
+        assert self.k is not None
         inputs: list[Tensor] = []
         outputs: list[Tensor] = []
+        tails: list[Tail | None] = []
         for i in range(len(self.chain)):
             inputs.append((outputs[-1] if outputs else x).detach().requires_grad_(bool(outputs)))
-            outputs.append(self._block(i)(inputs[-1]))
+            given = inputs[-1].clone() if i in self._in_place else inputs[-1]
+            tail = split(self.chain[i], given) if self.k < len(x) else None
+            tails.append(tail)
+            outputs.append(self.chain[i](given) if tail is None else tail.output())
         last = outputs[-1].detach().requires_grad_()
         loss = self._losses(last, y).mean()
         deltas = [torch.autograd.grad(loss, last)[0]]
@@ -252,8 +258,8 @@ class Perturbation:
             d = _sum(a.flatten(1).to(v.dtype) @ part.mT for a, part in pairs)
             del deltas
             c = coefficients(self.approach, v, d)
-            for block, part in zip(self.chain, parts, strict=True):
-                self._local(block, outputs.pop(0), c, part)
+            for block, tail, part in zip(self.chain, tails, parts, strict=True):
+                self._local(block, outputs.pop(0), c, part, tail)
         return loss.detach()
 
     def _forward_activations(self, x: Tensor, y: Tensor, sizes: list[int]) -> Tensor:
@@ -286,12 +292,23 @@ class Perturbation:
         losses, d = _jvp(lambda outputs: self._losses(outputs, y), a, tangent.to(a.dtype))
         return inputs, losses, d
 
-    def _local(self, block: nn.Module, output: Tensor, c: Tensor, part: Tensor) -> None:
+    def _local(
+        self, block: nn.Module, output: Tensor, c: Tensor, part: Tensor, tail: Tail | None = None
+    ) -> None:
         """Parameter gradients of one block from the estimate of its output's gradient."""
         parameters = [p for p in block.parameters() if p.requires_grad]
-        if parameters:
-            estimate = combine(c, part).view(output.shape).to(output.dtype)
+        if not parameters:
+            return
+        estimate = combine(c, part).view(output.shape).to(output.dtype)
+        if tail is None:
             _assign(parameters, _gradients(output, parameters, estimate))
+            return
+        weight, bias, hidden = tail.gradients(c.to(part.dtype), part)
+        own = {id(tail.layer.weight): weight, id(tail.layer.bias): bias}
+        mine = [p for p in parameters if id(p) in own]
+        rest = [p for p in parameters if id(p) not in own]
+        _assign(mine, [own[id(p)].to(p.dtype) for p in mine])
+        _assign(rest, _gradients([tail.skip, tail.hidden], rest, [estimate, hidden]))
 
     def _simulated_weights(self, x: Tensor, y: Tensor, _: list[int]) -> Tensor:
         assert self.k is not None
@@ -419,11 +436,13 @@ def _jvp(f: Callable[[Any], Tensor], x: Any, tangents: Any) -> tuple[Tensor, Ten
 
 
 def _gradients(
-    output: Tensor, parameters: list[nn.Parameter], cotangent: Tensor | None = None
+    outputs: Tensor | list[Tensor],
+    parameters: list[nn.Parameter],
+    cotangents: Tensor | list[Tensor] | None = None,
 ) -> list[Tensor]:
-    """Vector-Jacobian product for each parameter; zeros for those without a part in the output."""
+    """Vector-Jacobian product for each parameter; zeros for those without a part in the outputs."""
     found = torch.autograd.grad(
-        output, parameters, cotangent, allow_unused=True, materialize_grads=True
+        outputs, parameters, cotangents, allow_unused=True, materialize_grads=True
     )
     return list(found)
 
