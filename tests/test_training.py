@@ -44,7 +44,7 @@ def whole() -> training.Data:
 
 def some(data: training.Data, train: int = 200, rest: int = 100) -> training.Data:
     sizes = (train, rest, rest)
-    return tuple(Split(s.images[:n], s.labels[:n]) for s, n in zip(data, sizes, strict=True))  # type: ignore[return-value]
+    return tuple(Split(s.images[:n], s.labels[:n]) for s, n in zip(data, sizes, strict=True))
 
 
 @pytest.fixture
@@ -69,12 +69,12 @@ def alike(a: training.Training, b: training.Training) -> bool:
     return a.stop == b.stop and np.array_equal(numbers(a), numbers(b), equal_nan=True)
 
 
-class Killed(Exception):  # noqa: N818
+class KilledError(Exception):
     pass
 
 
 def raising(line: str) -> None:
-    raise Killed
+    raise KilledError
 
 
 def killed(r: TrainRun, data: training.Data, checkpoint: Path, epoch: int) -> None:
@@ -82,9 +82,9 @@ def killed(r: TrainRun, data: training.Data, checkpoint: Path, epoch: int) -> No
 
     def say(line: str) -> None:
         if f"epoch {epoch}/" in line:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.train(r, data, checkpoint, say)
 
 
@@ -217,10 +217,10 @@ def test_killed_between_any_two_lines_the_checkpoint_is_whole(data, tmp_path, mo
         save(state, path)
         if len(count) == 3:
             Path(path).write_bytes(Path(path).read_bytes()[:100])
-            raise Killed
+            raise KilledError
 
     monkeypatch.setattr(torch, "save", torn)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.train(r, data, checkpoint)
     monkeypatch.undo()
     said: list[str] = []
@@ -719,7 +719,7 @@ def test_settings_of_the_process_are_as_they_were(data, tmp_path):
     training.write(r, tmp_path / "r.parquet", say=lambda _: inside.append(settings()))
     assert inside == [(2, "high", True, True)] * 2
     assert settings() == before
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.write(r, tmp_path / "r.parquet", say=raising)
     assert settings() == before
 
@@ -874,7 +874,7 @@ def test_torch_is_not_imported_for_the_options():
 @pytest.fixture(scope="module")
 def on_gpu(whole) -> training.Data:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return tuple(Split(s.images.cuda(), s.labels.cuda()) for s in whole)  # type: ignore[misc]
+    return tuple(Split(s.images.cuda(), s.labels.cuda()) for s in whole)
 
 
 @pytest.mark.gpu

@@ -90,6 +90,11 @@ class Approach(Model):
         """Whether the estimate can be drawn from its exact law (the paper, section 3)."""
         return self.aggregation in LAWS and self.tangents == "normal" and not self.normalize
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there are n such tangents at most."""
+        return self.tangents in ("basis", "orthogonal") or self.independent
+
 
 APPROACHES = {
     "bp": Approach(),
@@ -200,8 +205,7 @@ class FunctionRun(GradientRun):
             raise ValueError(f"function {self.function} is defined for n = {only}")
         if self.angle and self.n < 2:
             raise ValueError("tangents at an angle need n of at least 2")
-        few = self.how.tangents in ("basis", "orthogonal") or self.how.independent
-        if few and (self.k or 0) > self.n:
+        if self.how.bounded and (self.k or 0) > self.n:
             raise ValueError(f"{self.n} is the most independent tangents in n = {self.n}")
         return self
 

@@ -34,8 +34,6 @@ from fgrad.tail import Tail, split
 
 Part = str | nn.Module
 Loss = Callable[[Tensor, Tensor], Tensor]
-FEW = ("basis", "orthogonal")
-"""Samplers of n tangents at most."""
 CROSS_ENTROPY: Loss = partial(cross_entropy, reduction="none")
 
 
@@ -177,12 +175,15 @@ class Perturbation:
 
     def _block(self, i: int) -> Callable[[Tensor], Tensor]:
         """A block as a function that leaves its input as it was."""
-        block = self.chain[i]
-        return (lambda a: block(a.clone())) if i in self._in_place else block
+        return lambda a: self.chain[i](self._given(i, a))
+
+    def _given(self, i: int, a: Tensor) -> Tensor:
+        """What a block is handed: a copy where it works in place."""
+        return a.clone() if i in self._in_place else a
 
     def _outputs(self, x: Tensor) -> Tensor:
         """The chain as a function that leaves its input as it was."""
-        outputs: Tensor = self.chain(x.clone() if 0 in self._in_place else x)
+        outputs: Tensor = self.chain(self._given(0, x))
         return outputs
 
     def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
@@ -198,9 +199,13 @@ class Perturbation:
         assert self.k is not None
         if n not in self._fitting:
             self._check(n)
+        return draw(self.approach, (self.k, n), self.generator, dtype=self._dtype)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of the tangents: float64 for a network in float64, else float32."""
         wide = any(p.dtype == torch.float64 for p in self.parameters)
-        dtype = torch.float64 if wide else torch.float32
-        return draw(self.approach, (self.k, n), self.generator, dtype=dtype)
+        return torch.float64 if wide else torch.float32
 
     def _exactly(self) -> AbstractContextManager[object]:
         """The algebra of the tangents is not for the lower precision of an autocast around it."""
@@ -208,16 +213,18 @@ class Perturbation:
 
     def _check(self, n: int) -> None:
         assert self.k is not None
-        if self.k > n and (self.approach.independent or self.approach.tangents in FEW):
+        if self.k > n and self.approach.bounded:
             raise ValueError(f"k = {self.k}: {n} is the most independent tangents in n = {n}")
-        bytes_each = max((p.element_size() for p in self.parameters), default=4)
-        needed, device = max(4, bytes_each) * self.k * n, self.generator.device
+        size, device = self._dtype.itemsize, self.generator.device
+        needed = size * self.k * n
         if device.type == "cuda":
             free = torch.cuda.mem_get_info(device)[0]
         else:
             free = psutil.virtual_memory().available
         if needed > free:
-            exact = f", or perturb weights in mode sim with tangents exact, which need {8 * n:,}"
+            exact = (
+                f", or perturb weights in mode sim with tangents exact, which need {2 * size * n:,}"
+            )
             raise MemoryError(
                 f"{self.k:,} explicit tangents of n = {n:,} take {needed:,} bytes, {free:,} are "
                 f"free; take a smaller k{exact if self.approach.has_law else ''}"
@@ -241,7 +248,7 @@ class Perturbation:
         tails: list[Tail | None] = []
         for i in range(len(self.chain)):
             inputs.append((outputs[-1] if outputs else x).detach().requires_grad_(bool(outputs)))
-            given = inputs[-1].clone() if i in self._in_place else inputs[-1]
+            given = self._given(i, inputs[-1])
             tail = split(self.chain[i], given) if self.k < len(x) else None
             tails.append(tail)
             outputs.append(self.chain[i](given) if tail is None else tail.output())
@@ -332,8 +339,7 @@ class Perturbation:
 
         def mean_loss(values: tuple[Tensor, ...]) -> Tensor:
             named = dict(zip(names, values, strict=True))
-            given = x.clone() if 0 in self._in_place else x
-            outputs = torch.func.functional_call(self.chain, named, (given,))
+            outputs = torch.func.functional_call(self.chain, named, (self._given(0, x),))
             return self._losses(outputs, y).mean()
 
         values = tuple(p.detach() for p in parameters)
@@ -431,7 +437,8 @@ def _jvp(f: Callable[[Any], Tensor], x: Any, tangents: Any) -> tuple[Tensor, Ten
     def one(tangent: Any) -> Any:
         return torch.func.jvp(f, (x,), (tangent,))
 
-    value, derivatives = torch.vmap(one, out_dims=(None, 0), randomness="same")(tangents)  # type: ignore[arg-type]
+    out_dims: Any = (None, 0)  # torch's types do not know None: the same for every tangent
+    value, derivatives = torch.vmap(one, out_dims=out_dims, randomness="same")(tangents)
     return value, derivatives
 
 
