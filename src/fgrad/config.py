@@ -149,15 +149,13 @@ class Derivatives(Model):
     """Directional derivatives from the known gradient, or by forward-mode differentiation."""
 
 
-class GradientRun(Derivatives):
-    """What every run of an optimiser has: a gradient and a learning rate."""
+class GradientTask(Derivatives):
+    """What an optimiser needs beside its learning rate: a gradient."""
 
     gradient: str
     """Name of the gradient approach."""
     k: Count | None = None
     """Number of tangents; none for backpropagation."""
-    lr: Rate
-    """Learning rate."""
     approach: Approach | None = None
     """What the gradient's name stands for; the paper's approaches are known by their names."""
 
@@ -176,8 +174,8 @@ class GradientRun(Derivatives):
         return self.approach or APPROACHES[self.gradient]
 
 
-class FunctionRun(GradientRun):
-    """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
+class FunctionTask(GradientTask):
+    """Gradient descent on a closed-form function, whichever its learning rate and seeds."""
 
     function: FunctionName
     """The function to minimise."""
@@ -185,8 +183,6 @@ class FunctionRun(GradientRun):
     """Dimension."""
     angle: Annotated[tuple[Degrees, ...], AfterValidator(unique)] = ()
     """Angles of every tangent to the first, in degrees; none for the approach's own sampler."""
-    seeds: Unique[Seed] = (0,)
-    """One descent each, all in one batch."""
     steps: Count = 1000
     """Steps at most."""
     patience: Count = 50
@@ -214,6 +210,56 @@ class FunctionRun(GradientRun):
         """The approach the name stands for, with tangents at an angle where angles are given."""
         approach = super().how
         return approach.model_copy(update={"tangents": "angle"}) if self.angle else approach
+
+
+class FunctionRun(FunctionTask):
+    """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
+
+    lr: Rate
+    """Learning rate."""
+    seeds: Unique[Seed] = (0,)
+    """One descent each, all in one batch."""
+
+
+def rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    """A range that is not empty; raises ValueError otherwise."""
+    if not bounds[0] < bounds[1]:
+        raise ValueError("the first bound must be below the second")
+    return bounds
+
+
+class SearchOptions(Model):
+    """How a learning rate is searched for, whichever the section."""
+
+    range: Annotated[tuple[Rate, Rate], AfterValidator(rising)] = (1e-6, 1.0)
+    """Rates that are tried, log-uniformly."""
+    evaluations: Annotated[int, Field(ge=1, le=10**5, strict=True)] = 100
+    """Rates that are tried; more where the range has to be widened."""
+    seed: Seed = 0
+    """Of the rates and of everything they are tried with."""
+    margin: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Rates whose loss is above its minimum by this much more than the best are as good."""
+
+
+class FunctionSearchOptions(SearchOptions):
+    """How the learning rate of a descent is searched for."""
+
+    patience: Count = 100
+    """Stop after so many steps in a row without a value below the one before."""
+    repeats: Count = 5
+    """Descents of each rate, each with tangents of its own that all rates share."""
+
+
+class FunctionSearch(FunctionSearchOptions, FunctionTask):
+    """Search for the learning rate of a closed-form function (4.2, 4.3): one table row."""
+
+
+def repeat_seeds(seed: int, purpose: Literal["search", "fresh"], count: int) -> list[int]:
+    """Seeds of the runs a search tries rates with, and of fresh ones that judge what it found."""
+    from numpy.random import SeedSequence
+
+    stream = {"search": 0, "fresh": 1}[purpose]
+    return [int(word) for word in SeedSequence((seed, stream)).generate_state(count)]
 
 
 def check_writable(folder: Path) -> None:

@@ -1,9 +1,9 @@
-"""Gradient descent on closed-form functions (sections 4.2 and 4.3), batched over seeds.
+"""Gradient descent on closed-form functions (4.2, 4.3), batched over seeds and learning rates.
 
 Source: the paper, section 4.2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,8 @@ import torch
 from torch import Tensor
 
 from fgrad import results
-from fgrad.config import FunctionRun
-from fgrad.estimators import (
-    aggregate,
-    backpropagation,
-    draw,
-    forward_derivatives,
-    known_derivatives,
-)
+from fgrad.config import FunctionRun, FunctionTask
+from fgrad.estimators import backpropagation, coefficients, combine, draw, forward_derivatives
 from fgrad.functions import FUNCTIONS
 
 BLOCK = 64
@@ -66,35 +60,74 @@ def descend(
     Returns:
         Values and stop reasons in the order of the seeds.
     """
-    function = FUNCTIONS[run.function]
+    return descend_all(run, [run.lr], run.seeds, angle, progress, device)[0]
+
+
+def descend_all(
+    task: FunctionTask,
+    rates: Sequence[float],
+    seeds: Sequence[int],
+    angle: float | None = None,
+    progress: results.PROGRESS = lambda done, total: None,
+    device: torch.device | str = "cpu",
+) -> list[Descent]:
+    """Gradient descent with many learning rates at once.
+
+    A seed's tangents are drawn once and shared by all rates, so that they are factorised once too,
+    and the derivatives of all rates are one matrix product [rates, n] × [n, k]. A rate whose seeds
+    have all stopped is dropped.
+
+    Args:
+        task: what to do.
+        rates: learning rates.
+        seeds: a descent of each rate for each of them.
+        angle: as in `descend`.
+        progress: as in `descend`.
+        device: as in `descend`.
+
+    Returns:
+        Values and stop reasons of each rate. With the same tangents as `descend` has them, and the
+        same values but for rounding.
+    """
+    function = FUNCTIONS[task.function]
     # A batch of one takes another path through the BLAS and differs in the last bits.
-    seeds = run.seeds * 2 if len(run.seeds) == 1 else run.seeds
-    generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-    x = torch.full((len(seeds), run.n), function.start[1], dtype=torch.float32, device=device)
-    x[:, 0] = function.start[0]
-    size = run.n * (run.k or 1)
-    block = min(BLOCK, max(1, ELEMENTS // size))
-    values = torch.empty(run.steps + 1, len(seeds), device=device)
-    step = _step(run)
-    with torch.inference_mode(run.mode == "sim"), torch.no_grad():
-        values[0] = function.value(x)
-        done = 0
-        while done < run.steps:
+    doubled = [*seeds, *seeds] if len(seeds) == 1 else list(seeds)
+    generators = [torch.Generator(device).manual_seed(seed) for seed in doubled]
+    shape = (len(doubled), len(rates))
+    x = torch.full((*shape, task.n), function.start[1], dtype=torch.float32, device=device)
+    x[..., 0] = function.start[0]
+    lr = torch.tensor(rates, dtype=torch.float32, device=device)[:, None]
+    block = min(BLOCK, max(1, ELEMENTS // (task.n * (task.k or 1))))
+    step = _step(task)
+    with torch.inference_mode(task.mode == "sim"), torch.no_grad():
+        start = function.value(x).cpu().numpy()
+        values = np.empty((task.steps + 1, *shape), dtype=np.float32)
+        values[0] = start
+        rule = StoppingRule(start, task.patience)
+        done, active = 0, np.arange(len(rates))
+        while done < task.steps and len(active):
             tangents = None
-            if run.k is not None:
-                tangents = draw(run.how, (block, run.k, run.n), generators, angle)
-            for i in range(min(block, run.steps - done)):
-                x = x.sub_(step(x, None if tangents is None else tangents[:, i]), alpha=run.lr)
-                done += 1
-                values[done] = function.value(x)
-            progress(done, run.steps)
-            ends = _ends(values[: done + 1].cpu().numpy(), run.patience)
-            if (ends >= 0).all():
-                break
-    found = values[: done + 1].cpu().numpy()
-    ends = np.where(ends >= 0, ends, done)
-    each = [found[: end + 1, i].copy() for i, end in enumerate(ends[: len(run.seeds)])]
-    return Descent(each, [_reason(one, run.steps) for one in each])
+            if task.k is not None:
+                tangents = draw(task.how, (block, task.k, task.n), generators, angle)
+            found = torch.empty(min(block, task.steps - done), *x.shape[:2], device=device)
+            for i in range(len(found)):
+                g = step(x, None if tangents is None else tangents[:, i])
+                x = x.addcmul_(g, lr, value=-1)
+                found[i] = function.value(x)
+            last = done + len(found)
+            values[done + 1 : last + 1, :, active] = found.cpu().numpy()
+            done = last
+            goes_on = rule.update(values[: done + 1], len(found), active)
+            if not goes_on.all():
+                keep = torch.from_numpy(goes_on).to(device)
+                x, lr, active = x[:, keep], lr[keep], active[goes_on]
+            progress(done, task.steps)
+    ends = np.where(rule.ends >= 0, rule.ends, done)
+    descents = []
+    for j in range(len(rates)):
+        each = [values[: ends[i, j] + 1, i, j].copy() for i in range(len(seeds))]
+        descents.append(Descent(each, [_reason(one, task.steps) for one in each]))
+    return descents
 
 
 def write(
@@ -130,9 +163,52 @@ def write(
     )
 
 
-def _step(run: FunctionRun) -> Step:
-    """(x [S, n], tangents [S, k, n] or None) → gradient estimate [S, n]."""
-    function, approach = FUNCTIONS[run.function], run.how
+class StoppingRule:
+    """Where each descent stops: its first NaN, or `patience` steps in a row without a fall.
+
+    Args:
+        start: value at step 0 of each descent, [seeds, rates].
+        patience: steps in a row without a value below the one before.
+    """
+
+    def __init__(self, start: npt.NDArray[np.float32], patience: int) -> None:
+        self.patience = patience
+        self.last_fall = np.zeros(start.shape, dtype=np.int64)
+        self.ends = np.where(np.isnan(start), 0, -1)
+        """Step at which each descent stops, −1 as long as it goes on."""
+
+    def update(
+        self, values: npt.NDArray[np.float32], count: int, active: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Look at the last steps.
+
+        Args:
+            values: of all steps so far, [steps + 1, seeds, rates].
+            count: steps that are new.
+            active: the rates that these were computed for, the same or fewer each time.
+
+        Returns:
+            For each active rate whether one of its descents goes on.
+        """
+        new = values[-count - 1 :, :, active]
+        step = np.arange(len(values) - count, len(values))[:, None, None]
+        with np.errstate(invalid="ignore"):
+            fell = new[1:] < new[:-1]
+        fall = np.where(fell, step, self.last_fall[:, active])
+        fall = np.maximum.accumulate(fall)
+        stop = np.isnan(new[1:]) | (step - fall >= self.patience)
+        self.last_fall[:, active] = fall[-1]
+        first = np.where(stop.any(0), len(values) - count + stop.argmax(0), -1)
+        ends = self.ends[:, active]
+        ends = np.where(ends >= 0, ends, first)
+        self.ends[:, active] = ends
+        goes_on: npt.NDArray[np.bool_] = (ends < 0).any(0)
+        return goes_on
+
+
+def _step(task: FunctionTask) -> Step:
+    """(x [S, R, n], tangents [S, k, n] or None) → gradient estimate [S, R, n]."""
+    function, approach = FUNCTIONS[task.function], task.how
 
     def gradient(x: Tensor, tangents: Tensor | None = None) -> Tensor:
         if function.gradient is not None:
@@ -140,28 +216,21 @@ def _step(run: FunctionRun) -> Step:
         with torch.inference_mode(False):
             return backpropagation(function.value, x.clone())
 
+    def estimate(tangents: Tensor, derivatives: Tensor) -> Tensor:
+        return combine(coefficients(approach, tangents, derivatives), tangents)
+
     def simulated(x: Tensor, tangents: Tensor | None) -> Tensor:
         assert tangents is not None
-        return aggregate(approach, tangents, known_derivatives(gradient(x), tangents))
+        return estimate(tangents, gradient(x) @ tangents.mT)
 
     def forward(x: Tensor, tangents: Tensor | None) -> Tensor:
         assert tangents is not None
-        return aggregate(approach, tangents, forward_derivatives(function.value, x, tangents))
+        each = tangents.unsqueeze(1).expand(-1, x.shape[1], -1, -1)
+        return estimate(tangents, forward_derivatives(function.value, x, each))
 
-    if run.k is None:
+    if task.k is None:
         return gradient
-    return simulated if run.mode == "sim" else forward
-
-
-def _ends(values: npt.NDArray[np.float32], patience: int) -> npt.NDArray[np.int64]:
-    """Where each column stops: its first NaN, or `patience` steps without a fall; else −1."""
-    step = np.arange(len(values))[:, None]
-    fell = np.ones_like(values, dtype=bool)
-    with np.errstate(invalid="ignore"):
-        fell[1:] = values[1:] < values[:-1]
-    last_fall = np.maximum.accumulate(np.where(fell, step, 0))
-    stop = np.isnan(values) | (step - last_fall >= patience)
-    return np.where(stop.any(0), stop.argmax(0), -1)
+    return simulated if task.mode == "sim" else forward
 
 
 def _reason(values: npt.NDArray[np.float32], steps: int) -> str:

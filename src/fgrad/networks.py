@@ -5,7 +5,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fgrad import source
-from fgrad.config import Count, Derivatives, GradientRun, Name, Seed, one_of
+from fgrad.config import (
+    Count,
+    Derivatives,
+    GradientTask,
+    Name,
+    Rate,
+    SearchOptions,
+    Seed,
+    one_of,
+)
 from fgrad.datasets import DATASETS
 
 LOST = 10.0
@@ -51,8 +60,8 @@ class TrainOptions(Derivatives):
     """Record norms of the gradient and its estimate and their cosine; costs a backward pass."""
 
 
-class TrainRun(TrainOptions, GradientRun):
-    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+class TrainTask(TrainOptions, GradientTask):
+    """Training of a network with one gradient approach, whichever its learning rate and seed."""
 
     experiment: Name = "single"
     """What the run belongs to."""
@@ -62,10 +71,6 @@ class TrainRun(TrainOptions, GradientRun):
     """Hidden width of fc (256 if none is given); no other model has one."""
     dataset: DatasetName = "mnist5k"
     """The data set."""
-    seed: Seed = 0
-    """Of the initial parameters, the order of the batches and the tangents."""
-    profile: bool = False
-    """Write a trace of the first steps beside the output."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 0
     """Least time between two checkpoints; 0 for one each epoch."""
 
@@ -89,3 +94,33 @@ class TrainRun(TrainOptions, GradientRun):
     def batch_size(self) -> int:
         """The batch size, or the paper's for the data set."""
         return self.batch or DATASETS[self.dataset].batch
+
+
+class TrainRun(TrainTask):
+    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+
+    lr: Rate
+    """Learning rate."""
+    seed: Seed = 0
+    """Of the initial parameters, the order of the batches and the tangents."""
+    profile: bool = False
+    """Write a trace of the first steps beside the output."""
+
+
+class NetworkSearchOptions(SearchOptions):
+    """How the learning rate of a network is searched for, on its validation loss."""
+
+    epochs: Annotated[int, Field(ge=1, le=10**6, strict=True)] = 200
+    """Epochs of a trial at most."""
+    pruning: Literal["median", "none"] = "median"
+    """End a trial whose lowest validation loss is above the median of the trials before it."""
+    warmup: Annotated[int, Field(ge=0, strict=True)] = 5
+    """Epochs before a trial may be pruned."""
+    generation: Count = 10
+    """Trials that are not compared with each other, only with those of earlier generations."""
+    in_flight: Count = 1
+    """Trials trained at the same time, a generation at most; changes no result."""
+
+
+class NetworkSearch(NetworkSearchOptions, TrainTask):
+    """Search for the learning rate of a network (sections 4.4 and 4.5): one table row."""

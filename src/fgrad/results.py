@@ -4,6 +4,7 @@ The pandas dtypes are recorded by hand, so that writing needs pyarrow alone and 
 nullable integers.
 """
 
+import glob
 import json
 import platform
 import subprocess
@@ -27,18 +28,33 @@ if TYPE_CHECKING:
 KEY = b"fgrad"
 INT, FLOAT, TEXT, FLAG = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
-FUNCTIONS = {
+FUNCTION_ROW = {
     "function": TEXT,
     "n": INT,
     "gradient": TEXT,
     "k": INT,
     "angle_deg": FLOAT,
+}
+"""Columns that name a row of the tables of sections 4.2 and 4.3."""
+
+FUNCTIONS = {
+    **FUNCTION_ROW,
     "lr": FLOAT,
     "seed": INT,
     "step": INT,
     "value": FLOAT,
 }
 """Columns of sections 4.2 and 4.3: one row for each step of each seed."""
+
+SEARCH = {
+    "trial": INT,
+    "lr": FLOAT,
+    "loss": FLOAT,
+    "loss_std": FLOAT,
+    "stop": TEXT,
+    "selected": FLAG,
+}
+"""Columns of a learning-rate search after those of its table row: one row for each rate tried."""
 
 METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
 
@@ -56,13 +72,18 @@ QUALITY = {
 PARTS = ("train", "val", "test")
 """Of a data set, in the order they are evaluated."""
 
-NETWORKS = {
+NETWORK_ROW = {
     "experiment": TEXT,
     "model": TEXT,
     "width": INT,
     "dataset": TEXT,
     "gradient": TEXT,
     "k": INT,
+}
+"""Columns that name a row of the table of sections 4.4 and 4.5."""
+
+NETWORKS = {
+    **NETWORK_ROW,
     "lr": FLOAT,
     "seed": INT,
     "epoch": INT,
@@ -168,6 +189,23 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def beside(path: Path, key: str, kind: str) -> Path:
+    """What a job leaves beside its output until it has ended, for the same job to go on with.
+
+    Args:
+        path: the output.
+        key: of everything the output depends on.
+        kind: ending of the file.
+    """
+    return path.with_name(f".{path.stem}.{key}.{kind}")
+
+
+def forget(path: Path, kind: str) -> None:
+    """Remove what lies beside a finished output, also of other options and versions."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.{kind}"):
+        left.unlink()
+
+
 @contextmanager
 def logged(log: str) -> Iterator[None]:
     """Everything printed goes to the log; a failure puts its traceback there, one line outside."""
@@ -186,6 +224,11 @@ def logged(log: str) -> Iterator[None]:
             )
         finally:
             sys.stdout, sys.stderr = outside
+
+
+def log_line(line: str) -> None:
+    """A line for the log."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def log_progress(done: int, total: int) -> None:

@@ -3,165 +3,56 @@
 Nothing here imports torch, and no result depends on this module: a job is handed its run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import BaseModel
 
 from fgrad.config import (
-    Aggregation,
-    Approach,
-    Count,
-    Degrees,
-    FunctionName,
     FunctionRun,
-    Model,
-    Name,
+    FunctionSearch,
+    FunctionSearchOptions,
     QualityRun,
-    Seed,
-    TrueGradient,
-    Unique,
-    unique,
+    repeat_seeds,
     validate,
 )
-from fgrad.networks import DatasetName, ModelName, TrainOptions, TrainRun
-from fgrad.rates import FunctionRow, NetworkRow, read_table, refuse_missing
+from fgrad.networks import NetworkSearch, TrainOptions, TrainRun
+from fgrad.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
+from fgrad.sections import Config, Experiment, QualitySection
 
+FRESH = 5
+"""Seeds by which a found rate is compared with the published one."""
 
-class Gradient(Approach):
-    """An approach and the numbers of tangents it is run with; none for backpropagation."""
-
-    k: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
-    """Numbers of tangents."""
-
-    @model_validator(mode="after")
-    def _needs_k(self) -> Self:
-        if (self.aggregation is None) != (self.k == ()):
-            raise ValueError("k lists the numbers of tangents of an aggregation; none without one")
-        return self
-
-
-class QualityBlock(Model):
-    """Dimensions that share a number of samples."""
-
-    n: Unique[Count]
-    samples: Count
-
-
-class QualitySection(Model):
-    """Section 4.1."""
-
-    seed: Seed
-    gradient: TrueGradient
-    k: Unique[Count]
-    aggregations: Unique[Aggregation]
-    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)]
-    direct: Annotated[tuple[QualityBlock, ...], Field(min_length=1)]
-    exact: QualityBlock
-    job_size: Count
-    """n × samples of one job at most."""
-
-    @model_validator(mode="after")
-    def _dimensions_once(self) -> Self:
-        unique(tuple(n for block in self.direct for n in block.n))
-        return self
-
-
-class FunctionsSection(Model):
-    """Section 4.2."""
-
-    learning_rates: str
-    functions: Unique[FunctionName]
-    n: Unique[Count]
-    steps: dict[FunctionName, Count]
-    patience: Count
-    seeds: Unique[Seed]
-    mode: Literal["sim", "fwad"]
-
-    @model_validator(mode="after")
-    def _steps_given(self) -> Self:
-        missing = [name for name in self.functions if name not in self.steps]
-        if missing:
-            raise ValueError(f"steps: no number of steps for {', '.join(missing)}")
-        return self
-
-
-class AnglesSection(Model):
-    """Section 4.3."""
-
-    learning_rates: str
-    angle: Unique[Degrees]
-    n: Annotated[int, Field(ge=2, strict=True)]
-    quality_k: Unique[Count]
-    samples: Count
-    function: FunctionName
-    optimize_k: Unique[Count]
-    gradients: Unique[str]
-    seeds: Unique[Seed]
-
-
-class Experiment(TrainOptions):
-    """Networks of section 4.4 or 4.5, data sets and seeds, and how they are trained."""
-
-    models: Unique[ModelName]
-    widths: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
-    """Hidden widths of fc."""
-    datasets: Unique[DatasetName]
-    rates_of: DatasetName | None = None
-    """Data set whose learning rates are taken; none for each data set's own."""
-    seeds: Unique[Seed]
-
-    @model_validator(mode="after")
-    def _widths_are_of_fc(self) -> Self:
-        if self.widths and "fc" not in self.models:
-            raise ValueError("widths are for model fc, which is not among the models")
-        return self
-
-
-class NetworksSection(Model):
-    """Sections 4.4 and 4.5."""
-
-    learning_rates: str
-    data_dir: str
-    fc: Experiment
-    sota: Experiment
-
-
-class Config(Model):
-    """The whole configuration."""
-
-    gradients: Annotated[dict[Name, Gradient], Field(min_length=1)]
-    quality: QualitySection
-    functions: FunctionsSection
-    angles: AnglesSection
-    networks: NetworksSection
-
-    @model_validator(mode="after")
-    def _known_gradients(self) -> Self:
-        for name in self.angles.gradients:
-            if name not in self.gradients or self.gradients[name].aggregation is None:
-                allowed = [key for key, value in self.gradients.items() if value.k]
-                raise ValueError(
-                    f"angles.gradients: {name!r} is no gradient with tangents; "
-                    f"allowed: {', '.join(allowed)}"
-                )
-        if self.angles.function not in self.functions.steps:
-            raise ValueError(f"functions.steps: no number of steps for {self.angles.function}")
-        return self
+Jobs = dict[str, dict[str, Any]]
+"""A section's jobs by the name of their result files, as plain dicts."""
 
 
 class Runs(BaseModel):
-    """Every job of the paper by the name of its result file, as plain dicts."""
+    """Every job, section by section."""
 
-    quality: dict[str, dict[str, Any]]
-    exact: dict[str, dict[str, Any]]
-    functions: dict[str, dict[str, Any]]
-    angle_quality: dict[str, dict[str, Any]]
-    angle_functions: dict[str, dict[str, Any]]
-    fc: dict[str, dict[str, Any]]
-    sota: dict[str, dict[str, Any]]
+    quality: Jobs
+    exact: Jobs
+    functions: Jobs
+    angle_quality: Jobs
+    angle_functions: Jobs
+    fc: Jobs
+    sota: Jobs
+    search_functions: Jobs
+    search_angles: Jobs
+    search_fc: Jobs
+    search_sota: Jobs
+    compared_functions: Jobs
+    """Runs with the found and with the published rate of each row, on fresh seeds."""
+    compared_angles: Jobs
+    compared_fc: Jobs
+    compared_sota: Jobs
+    rate_of: dict[str, str]
+    """Run → the search it takes its rate from; both as section/name. Such a run has no rate yet."""
+    published: dict[str, dict[str, float]]
+    """Section of a search → name of a row → its published rate, where there is one."""
 
 
 def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
@@ -178,15 +69,203 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
         ConfigError: one line for each mistake.
     """
     checked = validate(Config, config, "config")
+    joined = _Joined(checked, directory)
+    joined.add_functions()
+    joined.add_angles()
+    joined.add_networks("fc")
+    joined.add_networks("sota")
     return checked, Runs(
         quality=_quality_runs(checked.quality),
         exact={"exact": _exact_run(checked.quality)},
-        functions=_function_runs(checked, directory),
         angle_quality=_angle_quality_runs(checked),
-        angle_functions=_angle_function_runs(checked, directory),
-        fc=_network_runs(checked, "fc", directory),
-        sota=_network_runs(checked, "sota", directory),
+        rate_of=joined.rate_of,
+        published=joined.published,
+        **joined.jobs,
     )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a learning-rate table that the configuration asks for."""
+
+    name: str
+    where: str
+    """Named in messages."""
+    task: dict[str, Any]
+    """Options of its runs and of its search."""
+    lr: float | None
+    """The published rate, if there is one."""
+
+
+class _Joined:
+    """Rows of the tables become runs, searches, and runs that compare what these found."""
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        self.config, self.directory = config, directory
+        self.searched = config.learning_rates == "searched"
+        self.jobs: dict[str, Jobs] = {}
+        self.rate_of: dict[str, str] = {}
+        self.published: dict[str, dict[str, float]] = {}
+
+    def add_functions(self) -> None:
+        section = self.config.functions
+        path, rates = self.table(section.learning_rates, FunctionRow)
+        wanted = [
+            (function, n, gradient, k, None)
+            for function in section.functions
+            for n in section.n
+            for gradient, spec in self.config.gradients.items()
+            for k in spec.k or (None,)
+        ]
+        self.refuse_missing(path, FunctionRow, wanted, rates)
+        rows = [self.function_row(key, path, rates.get(key)) for key in wanted]
+        self.add_function_rows("functions", "functions", rows, section.seeds)
+        self.add_function_searches("functions", rows, section.search)
+
+    def add_angles(self) -> None:
+        """A row without an angle is for all angles: its job runs them all with its one rate.
+
+        The published table has such rows where it wants them; searched for, the projection has.
+        """
+        section = self.config.angles
+        path, rates = self.table(section.learning_rates, FunctionRow)
+
+        def rows(searched: bool) -> list[_Row]:
+            wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
+            for gradient, k in product(section.gradients, section.optimize_k):
+                common = (section.function, section.n, gradient, k)
+                projection = self.config.gradients[gradient].aggregation == "projection"
+                if projection if searched else (*common, None) in rates:
+                    wanted[*common, None] = section.angle
+                else:
+                    wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
+            if not searched:
+                self.refuse_missing(path, FunctionRow, wanted, rates)
+            return [
+                self.function_row(key, path, rates.get(key), alphas)
+                for key, alphas in wanted.items()
+            ]
+
+        self.add_function_rows("angle_functions", "angles", rows(self.searched), section.seeds)
+        self.add_function_searches("angles", rows(searched=True), section.search)
+
+    def add_networks(self, name: str) -> None:
+        """A job for each row and seed."""
+        section: Experiment = getattr(self.config.networks, name)
+        path, rates = self.table(self.config.networks.learning_rates, NetworkRow)
+        options = section.model_dump(include=set(TrainOptions.model_fields))
+        search, compared = f"search_{name}", f"compared_{name}"
+        fresh = repeat_seeds(section.search.seed, "fresh", FRESH)
+        rows, keys = [], []
+        for model, dataset in product(section.models, section.datasets):
+            for width in (section.widths if model == "fc" else ()) or (None,):
+                for gradient, spec in self.config.gradients.items():
+                    for k in spec.k or (None,):
+                        own = (name, model, width, dataset, gradient, k)
+                        key = (*own[:3], section.rates_of or dataset, *own[4:])
+                        keys.append(key)
+                        rows.append(self.network_row(own, options, rates.get(key)))
+        self.refuse_missing(path, NetworkRow, keys, rates)
+        for row in rows:
+            for seed in section.seeds:
+                lr = None if self.searched else row.lr
+                self.add_training(name, f"seed{seed}", seed, lr, row, search)
+            for i, seed in enumerate(fresh):
+                self.add_training(compared, f"found/repeat{i}", seed, None, row, search)
+                if row.lr is not None:
+                    file = f"published/repeat{i}"
+                    self.add_training(compared, file, seed, row.lr, row, search)
+            own_search = row.task | section.search.model_dump()
+            self.add_search(search, NetworkSearch, row, own_search)
+
+    def add_function_rows(
+        self, section: str, searches: str, rows: list[_Row], seeds: tuple[int, ...]
+    ) -> None:
+        for row in rows:
+            lr = None if self.searched else row.lr
+            run = row.task | {"seeds": seeds}
+            self.add(section, row.name, FunctionRun, run, lr, row, f"search_{searches}")
+
+    def add_function_searches(
+        self, section: str, rows: list[_Row], options: FunctionSearchOptions
+    ) -> None:
+        seeds = repeat_seeds(options.seed, "fresh", FRESH)
+        search, compared = f"search_{section}", f"compared_{section}"
+        for row in rows:
+            run = row.task | {"seeds": seeds}
+            self.add(compared, f"{row.name}/found", FunctionRun, run, None, row, search)
+            if row.lr is not None:
+                self.add(compared, f"{row.name}/published", FunctionRun, run, row.lr, row, search)
+            self.add_search(search, FunctionSearch, row, row.task | options.model_dump())
+
+    def add_training(
+        self, section: str, file: str, seed: int, lr: float | None, row: _Row, search: str
+    ) -> None:
+        run = row.task | {"seed": seed}
+        self.add(section, f"{row.name}/{file}", TrainRun, run, lr, row, search)
+
+    def add(
+        self,
+        section: str,
+        name: str,
+        kind: type[BaseModel],
+        run: dict[str, Any],
+        lr: float | None,
+        row: _Row,
+        search: str,
+    ) -> None:
+        """A run with its rate, or one that will get its rate from the search of its row."""
+        plain = _plain(validate(kind, run | {"lr": lr or 1.0}, row.where))
+        self.jobs.setdefault(section, {})[name] = plain | {"lr": lr}
+        if lr is None:
+            self.rate_of[f"{section}/{name}"] = f"{search}/{row.name}"
+
+    def add_search(
+        self, section: str, kind: type[BaseModel], row: _Row, search: dict[str, Any]
+    ) -> None:
+        self.jobs.setdefault(section, {})[row.name] = _plain(validate(kind, search, row.where))
+        published = self.published.setdefault(section, {})
+        if row.lr is not None:
+            published[row.name] = row.lr
+
+    def function_row(
+        self,
+        key: tuple[Any, ...],
+        path: Path,
+        lr: float | None,
+        angle: tuple[float, ...] = (),
+    ) -> _Row:
+        function, n, gradient, k, alpha = key
+        section = self.config.functions
+        task = {"function": function, "n": n, "gradient": gradient, "k": k, "angle": angle}
+        task |= {"steps": section.steps[function], "patience": section.patience}
+        task |= {"mode": section.mode, "approach": self.approach(gradient)}
+        degrees = "" if alpha is None else f"_a{_degrees(alpha)}"
+        name = f"{function}/n{n}/{_method(gradient, k)}{degrees}"
+        return _Row(name, f"{path}, {FunctionRow.describe(key)}", task, lr)
+
+    def network_row(self, key: tuple[Any, ...], options: dict[str, Any], lr: float | None) -> _Row:
+        name, model, width, dataset, gradient, k = key
+        for_tangents = {"mode", "perturb", "tangents", "chunk"} if k is None else set()
+        task = {option: value for option, value in options.items() if option not in for_tangents}
+        task |= dict(zip(NetworkRow.columns(), key, strict=True))
+        size = "" if width is None else f"_w{width}"
+        file = f"{model}{size}/{dataset}/{_method(gradient, k)}"
+        where = f"config: networks.{name}"
+        return _Row(file, where, task | {"approach": self.approach(gradient)}, lr)
+
+    def approach(self, gradient: str) -> dict[str, Any]:
+        return self.config.gradients[gradient].model_dump(exclude={"k"})
+
+    def table(self, file: str, kind: type[Row]) -> tuple[Path, dict[Any, float]]:
+        path = self.directory / file
+        return path, {row.key: row.lr for row in read_table(path, kind)}
+
+    def refuse_missing(
+        self, path: Path, kind: type[Row], keys: Iterable[Any], rates: dict[Any, float]
+    ) -> None:
+        if not self.searched:
+            refuse_missing(path, kind, [key for key in keys if key not in rates])
 
 
 def _plain(run: BaseModel) -> dict[str, Any]:
@@ -215,23 +294,6 @@ def _exact_run(section: QualitySection) -> dict[str, Any]:
     return _plain(validate(QualityRun, run, "config: quality.exact"))
 
 
-def _function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]:
-    section = config.functions
-    path = directory / section.learning_rates
-    rates = {row.key: row.lr for row in read_table(path, FunctionRow)}
-    wanted = [
-        (function, n, gradient, k, None)
-        for function in section.functions
-        for n in section.n
-        for gradient, spec in config.gradients.items()
-        for k in spec.k or (None,)
-    ]
-    refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
-    return {
-        _file(key): _function_run(config, key, rates[key], path, section.seeds) for key in wanted
-    }
-
-
 def _angle_quality_runs(config: Config) -> dict[str, dict[str, Any]]:
     angles, section = config.angles, config.quality
     shared = section.model_dump(include={"seed", "gradient", "aggregations", "normalized"})
@@ -244,84 +306,12 @@ def _angle_quality_runs(config: Config) -> dict[str, dict[str, Any]]:
     }
 
 
-def _angle_function_runs(config: Config, directory: Path) -> dict[str, dict[str, Any]]:
-    """A row without an angle is for all angles: its job runs them all with its one rate."""
-    section = config.angles
-    path = directory / section.learning_rates
-    rates = {row.key: row.lr for row in read_table(path, FunctionRow)}
-    wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
-    for gradient in section.gradients:
-        for k in section.optimize_k:
-            common = (section.function, section.n, gradient, k)
-            if (*common, None) in rates:
-                wanted[*common, None] = section.angle
-            else:
-                wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
-    refuse_missing(path, FunctionRow, [key for key in wanted if key not in rates])
-    return {
-        _file(key): _function_run(config, key, rates[key], path, section.seeds, alphas)
-        for key, alphas in wanted.items()
-    }
-
-
-def _network_runs(config: Config, name: str, directory: Path) -> dict[str, dict[str, Any]]:
-    """A job for each row and seed."""
-    section: Experiment = getattr(config.networks, name)
-    path = directory / config.networks.learning_rates
-    rates = {row.key: row.lr for row in read_table(path, NetworkRow)}
-    options = section.model_dump(include=set(TrainOptions.model_fields))
-    wanted = {}
-    for model, dataset in product(section.models, section.datasets):
-        for width in (section.widths if model == "fc" else ()) or (None,):
-            for gradient, spec in config.gradients.items():
-                for k in spec.k or (None,):
-                    key = (name, model, width, section.rates_of or dataset, gradient, k)
-                    wanted[model, width, dataset, gradient, k] = key
-    refuse_missing(path, NetworkRow, [key for key in wanted.values() if key not in rates])
-    runs = {}
-    for (model, width, dataset, gradient, k), key in wanted.items():
-        approach = config.gradients[gradient].model_dump(exclude={"k"})
-        run: dict[str, Any] = {"experiment": name, "model": model, "width": width}
-        run |= {"dataset": dataset}
-        for_tangents = {"mode", "perturb", "tangents", "chunk"} if k is None else set()
-        own = {name: value for name, value in options.items() if name not in for_tangents}
-        run |= {"gradient": gradient, "k": k, "lr": rates[key], "approach": approach}
-        size = "" if width is None else f"_w{width}"
-        tangents = "" if k is None else f"_k{k}"
-        for seed in section.seeds:
-            one = validate(TrainRun, own | run | {"seed": seed}, f"config: networks.{name}")
-            runs[f"{model}{size}/{dataset}/{gradient}{tangents}/seed{seed}"] = _plain(one)
-    return runs
-
-
-def _function_run(
-    config: Config,
-    key: tuple[Any, ...],
-    lr: float,
-    path: Path,
-    seeds: tuple[int, ...],
-    angle: tuple[float, ...] = (),
-) -> dict[str, Any]:
-    function, n, gradient, k, _ = key
-    section = config.functions
-    run = {"function": function, "n": n, "gradient": gradient, "k": k, "angle": angle, "lr": lr}
-    run |= {"seeds": seeds, "steps": section.steps[function], "patience": section.patience}
-    run |= {"mode": section.mode, "approach": config.gradients[gradient].model_dump(exclude={"k"})}
-    return _plain(validate(FunctionRun, run, f"{path}, {FunctionRow.describe(key)}"))
-
-
 def _degrees(angle: float) -> str:
     return repr(float(angle)).removesuffix(".0")
 
 
-def _file(key: tuple[Any, ...]) -> str:
-    function, n, gradient, k, angle = key
-    name = (
-        gradient
-        + ("" if k is None else f"_k{k}")
-        + ("" if angle is None else f"_a{_degrees(angle)}")
-    )
-    return f"{function}/n{n}/{name}"
+def _method(gradient: str, k: int | None) -> str:
+    return gradient if k is None else f"{gradient}_k{k}"
 
 
 def scale(config: Config) -> dict[str, str]:

@@ -7,13 +7,12 @@ own, so a run's numbers depend on its options alone.
 Source: the paper, sections 4.4 and 4.5.
 """
 
-import glob
 import hashlib
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -51,7 +50,7 @@ class Training:
         epochs: for each epoch the columns of `fgrad.results.NETWORKS` from the losses on, and those
             of `fgrad.results.STATISTICS` where they were asked for.
         stop: ``completed`` all epochs, ``stalled`` (no lower validation loss for `patience` epochs)
-            or ``diverged`` (validation loss NaN or at least `LOST`).
+            or ``diverged`` (validation loss NaN or at least `LOST`); ``pruned`` by the caller.
         n: dimension of the space the tangents live in.
     """
 
@@ -80,6 +79,8 @@ def train(
     say: Say = lambda _: None,
     progress: results.PROGRESS = lambda done, total: None,
     trace: Path | None = None,
+    parts: Sequence[str] = results.PARTS,
+    prune: Callable[[list[float]], bool] = lambda losses: False,
 ) -> Training:
     """Train and evaluate, epoch by epoch.
 
@@ -90,6 +91,8 @@ def train(
         say: told about every epoch in a line.
         progress: called with epochs done and epochs at most.
         trace: where the profiler writes what the first steps did.
+        parts: of the data that are evaluated; ``val`` must be among them.
+        prune: given the validation losses from epoch 0 on, whether to end the run here.
 
     Returns:
         Metrics and stop reason. A resumed run ends with the very numbers of an undisturbed one, on
@@ -105,7 +108,7 @@ def train(
         say(f"resumed after epoch {len(history) - 1}")
     start = saved = time.monotonic()
     first = len(history)
-    while not (stop := _stop(run, history)):
+    while not (stop := _stop(run, history, prune)):
         epoch = len(history)
         began = time.monotonic()
         statistics = {}
@@ -114,7 +117,7 @@ def train(
                 statistics = state.step_through(after_step)
             state.wait()
         trained = time.monotonic()
-        measured = state.evaluate()
+        measured = state.evaluate(parts)
         state.end_epoch(measured["val_loss"], bool(epoch))
         seconds = {
             "train_seconds": trained - began if epoch else 0.0,
@@ -176,13 +179,12 @@ def write(
         stop=trained.stop,
         n=trained.n,
     )
-    for left in target.parent.glob(f".{glob.escape(target.stem)}.*.checkpoint"):
-        left.unlink()  # also those of other options and versions
+    results.forget(target, "checkpoint")
 
 
 def checkpoint_of(run: TrainRun, path: Path) -> Path:
     """The checkpoint of a run: beside its output, named by everything its numbers depend on."""
-    return path.with_name(f".{path.stem}.{_key(run)}.checkpoint")
+    return results.beside(path, _key(run), "checkpoint")
 
 
 class _State:
@@ -232,21 +234,22 @@ class _State:
             return {}
         return dict(zip(results.STATISTICS, (sums / len(batches)).tolist(), strict=True))
 
-    def evaluate(self) -> Epoch:
-        """Loss and accuracy on training, validation and test data."""
+    def evaluate(self, chosen: Sequence[str] = results.PARTS) -> Epoch:
+        """Loss and accuracy on training, validation and test data, or the chosen of them."""
         self.chain.eval()
         found = []
         with torch.inference_mode(), self.autocast():
-            for split in self.data:
+            for part in chosen:
+                split = self.data[results.PARTS.index(part)]
                 loss = torch.zeros((), dtype=torch.float64, device=self.device)
                 right = torch.zeros((), dtype=torch.int64, device=self.device)
-                parts = split.images.split(EVALUATED), split.labels.split(EVALUATED)
-                for x, y in zip(*parts, strict=True):
+                batches = split.images.split(EVALUATED), split.labels.split(EVALUATED)
+                for x, y in zip(*batches, strict=True):
                     logits = self.chain(x)
                     loss += cross_entropy(logits, y, reduction="sum")
                     right += (logits.argmax(1) == y).sum()
                 found += [loss / len(split.labels), right.double() / len(split.labels)]
-        names = [f"{part}_{what}" for part in results.PARTS for what in ("loss", "accuracy")]
+        names = [f"{part}_{what}" for part in chosen for what in ("loss", "accuracy")]
         return dict(zip(names, torch.stack(found).tolist(), strict=True))
 
     def end_epoch(self, val_loss: float, trained: bool) -> None:
@@ -300,7 +303,7 @@ class _State:
         return {"order": self.order, "tangents": self.tangents, "crops": self.crops}
 
 
-def _stop(run: TrainRun, history: list[Epoch]) -> str:
+def _stop(run: TrainRun, history: list[Epoch], prune: Callable[[list[float]], bool]) -> str:
     """Why a run ends after these epochs; empty if it goes on."""
     if not history:
         return ""
@@ -310,7 +313,9 @@ def _stop(run: TrainRun, history: list[Epoch]) -> str:
     if len(losses) > run.epochs:
         return "completed"
     lowest = min(range(len(losses)), key=losses.__getitem__)
-    return "stalled" if len(losses) - 1 - lowest >= run.patience else ""
+    if len(losses) - 1 - lowest >= run.patience:
+        return "stalled"
+    return "pruned" if prune(losses) else ""
 
 
 def _optimizer(run: TrainRun, chain: nn.Module) -> torch.optim.Optimizer:
@@ -373,6 +378,7 @@ def _line(run: TrainRun, history: list[Epoch], each: float) -> str:
     parts = [
         f"{part} {last[f'{part}_loss']:.4f} ({last[f'{part}_accuracy']:.2%})"
         for part in results.PARTS
+        if f"{part}_loss" in last
     ]
     left = timedelta(seconds=round(each * (run.epochs - epoch)))
     seconds = last["train_seconds"] + last["eval_seconds"]

@@ -1,0 +1,93 @@
+"""Search for the learning rate of a descent (4.2, 4.3): all rates and repeats in one batch.
+
+Source: the paper, section 4.2 and its learning-rate search.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from optuna.trial import FrozenTrial
+
+from fgrad import results
+from fgrad.config import FunctionSearch, repeat_seeds
+from fgrad.descent import descend_all
+from fgrad.functions import FUNCTIONS
+from fgrad.search import study
+from fgrad.source import fingerprint
+
+
+def write(
+    search: FunctionSearch,
+    path: Path | str,
+    say: study.Say = results.log_line,
+    progress: results.PROGRESS = results.log_progress,
+) -> study.Found:
+    """Search on one thread and write every trial as Parquet, a row for each.
+
+    The loss of a rate is the mean of the final values of all repeats and angles; infinite if one of
+    them diverges. Tangents are common to all rates.
+
+    Args:
+        search: the table row and how to search.
+        path: Parquet file. A journal lies beside it while the search goes on; the same call takes
+            it up again, with the same result.
+        say: told what is done in lines.
+        progress: called with steps done and steps at most.
+
+    Returns:
+        The selected rate.
+
+    Raises:
+        ConfigError: as `fgrad.search.study.conduct`.
+    """
+    torch.set_num_threads(1)
+    target, start = Path(path), results.now()
+    description = search.model_dump(mode="json") | study.versions(fingerprint("search.functions"))
+    function = FUNCTIONS[search.function]
+    seeds = repeat_seeds(search.seed, "search", search.repeats)
+
+    def evaluate(
+        trials: list[FrozenTrial], _: list[FrozenTrial]
+    ) -> Iterator[tuple[int, study.Outcome]]:
+        # all of them, also those told before a kill: a product of other sizes rounds otherwise
+        rates = [trial.params["lr"] for trial in trials]
+        angles = search.angle or (None,)
+        descents = [descend_all(search, rates, seeds, angle, progress) for angle in angles]
+        for trial, *each in zip(trials, *descents, strict=True):
+            finals = [float(values[-1]) for one in each for values in one.values]
+            yield trial.number, _outcome(finals, [stop for one in each for stop in one.stops])
+
+    # f in float32 as the descents have it
+    point = torch.full((search.n,), float(function.start[1]))
+    point[0] = function.start[0]
+    scale = study.Scale(function.minimum(search.n), float(function.value(point)))
+    journal = study.journal_of(target, description)
+    trials, found = study.conduct(
+        search, journal, description, evaluate, search.evaluations, scale, say
+    )
+    angle_deg = search.angle[0] if len(search.angle) == 1 else None
+    key = search.model_dump(include=set(results.FUNCTION_ROW)) | {"angle_deg": angle_deg}
+    study.write(
+        target,
+        key,
+        results.FUNCTION_ROW,
+        trials,
+        found,
+        run=search.model_dump(mode="json"),
+        scale=asdict(scale),
+        seeds=seeds,
+        device="cpu",
+        threads=1,
+        start=start,
+    )
+    return found
+
+
+def _outcome(finals: list[float], stops: list[str]) -> study.Outcome:
+    if "diverged" in stops:
+        return study.Outcome(float("inf"), None, "diverged")
+    std = float(np.std(finals, ddof=1)) if len(finals) > 1 else None
+    return study.Outcome(float(np.mean(finals)), std, max(set(stops), key=stops.count))

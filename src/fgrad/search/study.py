@@ -1,0 +1,371 @@
+"""A search as a study of Optuna: ask for rates, evaluate them, tell their losses, select one.
+
+The rates are a scrambled Halton sequence on the log scale: rate i depends on the seed and on i
+alone, so that trials can be evaluated in one batch, in any order or after a kill, and the rates
+within the margin of the best are not crowded where a sampler went on looking. Every answer goes to
+a journal beside the output; a killed search goes on from there.
+
+Source: Halton 1960; Akiba et al., Optuna, 2019; the selection rule is the paper's, with the margin
+taken of what a loss is above its minimum and the mean taken on the log scale.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import optuna
+import torch
+from filelock import FileLock, Timeout
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
+
+from fgrad import results
+from fgrad.config import ConfigError, SearchOptions
+
+WIDENED = 100.0
+"""Factor by which a range grows, once, beyond the edge where its best rate lies."""
+
+RESOLUTION = 2.0**-23
+"""Relative spacing of float32: losses closer to their minimum than this times it are the same."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial.
+
+    Args:
+        loss: what is minimised; infinite if the trial diverged.
+        std: standard deviation over repeats, if there are several.
+        stop: why it ended: ``completed``, ``stalled``, ``diverged`` or ``pruned``.
+        history: losses on the way, which later trials are compared with.
+    """
+
+    loss: float
+    std: float | None
+    stop: str
+    history: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rate that a search selects.
+
+    Args:
+        lr: the selected rate.
+        loss: its loss.
+        best_lr: the rate with the lowest loss.
+        best_loss: its loss.
+        within: number of rates within the margin of the best.
+        edge: ``low`` or ``high`` if no rate beyond the best was tried, else empty.
+        widened: whether the range was widened.
+    """
+
+    lr: float
+    loss: float
+    best_lr: float
+    best_loss: float
+    within: int
+    edge: str
+    widened: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What losses are measured by: their known minimum, −∞ if there is none, and the start's."""
+
+    minimum: float
+    start: float
+
+
+Evaluate = Callable[[list[FrozenTrial], list[FrozenTrial]], Iterable[tuple[int, Outcome]]]
+"""(trials of a generation, finished trials of earlier ones) → (trial number, outcome), as they
+come; trials that are finished already may be left out."""
+
+
+def select(
+    rates: Sequence[float], losses: Sequence[float], scale: Scale, margin: float
+) -> Found | None:
+    """Of the rates within the margin of the best the one closest to their mean on the log scale.
+
+    Within the margin is L − L* ≤ (1 + m)(L_best − L*) for the minimum L*: a relative margin that
+    does not depend on the sign of the losses. Where there is no minimum, what the best has fallen
+    since the start takes the place of L_best − L*.
+
+    Args:
+        rates: learning rates that were tried.
+        losses: one each; infinite or NaN where the rate diverged or was given up.
+        scale: of the losses.
+        margin: m.
+
+    Returns:
+        The selection; ``None`` if no loss is finite.
+    """
+    order = np.argsort(rates, kind="stable")
+    lr, loss = np.asarray(rates, dtype=float)[order], np.asarray(losses, dtype=float)[order]
+    loss = np.where(np.isfinite(loss), loss, np.inf)
+    best = int(loss.argmin())
+    if not np.isfinite(loss[best]):
+        return None
+    if math.isinf(scale.minimum):
+        above = max(0.0, scale.start - loss[best])
+    else:
+        above = max(loss[best] - scale.minimum, RESOLUTION * abs(scale.minimum))
+    near = np.flatnonzero(loss <= loss[best] + margin * above)
+    away = np.abs(np.log(lr[near]) - np.log(lr[near]).mean())
+    chosen = near[int(away.argmin())]
+    lowest = np.flatnonzero(loss == loss[best])
+    edge = ""
+    if len(lr) > 1 and len(lowest) == 1:
+        edge = {0: "low", len(lr) - 1: "high"}.get(best, "")
+    return Found(
+        float(lr[chosen]), float(loss[chosen]), float(lr[best]), float(loss[best]), len(near), edge
+    )
+
+
+def conduct(
+    search: SearchOptions,
+    journal: Path,
+    description: dict[str, Any],
+    evaluate: Evaluate,
+    generation: int,
+    scale: Scale,
+    say: Say = lambda line: None,
+) -> tuple[list[FrozenTrial], Found]:
+    """Carry out a search, or go on with it where its journal ends.
+
+    Args:
+        search: range, number of evaluations, seed and margin.
+        journal: file; made if it is not there.
+        description: everything the numbers depend on, by name.
+        evaluate: evaluates trials.
+        generation: trials that are evaluated without knowing of each other.
+        scale: of the losses.
+        say: told what is done in lines.
+
+    Returns:
+        All trials, and the selection.
+
+    Raises:
+        ConfigError: if every rate diverges, the journal is of another search or cannot be read, or
+            somebody else is at work on it.
+    """
+    with _study(journal, description, search.seed, say) as study:
+
+        def selection(bounds: tuple[float, float], numbers: range) -> Found:
+            _extend(study, bounds, numbers, evaluate, generation)
+            trials = study.get_trials(deepcopy=False)
+            losses = [t.value if t.state == TrialState.COMPLETE else math.inf for t in trials]
+            found = select([t.params["lr"] for t in trials], losses, scale, search.margin)
+            if found is None:
+                raise ConfigError(
+                    f"range = [{bounds[0]:g}, {bounds[1]:g}]: all {len(trials)} rates diverge; "
+                    "lower ones are needed"
+                )
+            return found
+
+        low, high = search.range
+        count = search.evaluations
+        found = selection(search.range, range(count))
+        if found.edge:
+            beyond = (low / WIDENED, low) if found.edge == "low" else (high, high * WIDENED)
+            share = math.log(WIDENED) / math.log(high / low)
+            more = max(1, round(count * min(1.0, share)))
+            say(
+                f"the best rate {found.best_lr:g} is at the edge of [{low:g}, {high:g}]: "
+                f"{more} more from {beyond[0]:g} to {beyond[1]:g}"
+            )
+            found = selection(beyond, range(count, count + more))
+            found = Found(**asdict(found) | {"widened": True})
+        if found.edge:
+            say(f"the best rate {found.best_lr:g} is still at the edge: wider range needed")
+        return study.get_trials(), found
+
+
+def journal_of(path: Path, description: dict[str, Any]) -> Path:
+    """The journal of a search: beside its output, named by everything its numbers depend on."""
+    text = json.dumps(description, sort_keys=True)
+    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return results.beside(path, key, "journal")
+
+
+def write(
+    path: Path,
+    key: dict[str, Any],
+    kinds: dict[str, Any],
+    trials: list[FrozenTrial],
+    found: Found,
+    **provenance: Any,
+) -> None:
+    """Write every trial of a search as Parquet, and remove what was kept for a restart.
+
+    Args:
+        path: Parquet file.
+        key: columns of the table row that was searched for.
+        kinds: their types.
+        trials: from `conduct`.
+        found: likewise.
+        provenance: as in `fgrad.results.write`.
+    """
+    outcomes = [trial.user_attrs["outcome"] for trial in trials]
+    lr = np.array([trial.params["lr"] for trial in trials])
+    columns = {
+        "trial": np.array([trial.number for trial in trials]),
+        "lr": lr,
+        "loss": np.array([outcome["loss"] for outcome in outcomes], dtype=float),
+        "loss_std": [outcome["std"] for outcome in outcomes],
+        "stop": [outcome["stop"] for outcome in outcomes],
+        "selected": lr == found.lr,
+    }
+    results.write(
+        path,
+        kinds | results.SEARCH,
+        key | columns,
+        found=asdict(found),
+        end=results.now(),
+        **provenance,
+    )
+    for kind in ("journal", "lock"):
+        results.forget(path, kind)
+
+
+class _Halton(optuna.samplers.BaseSampler):
+    """Trial i is point i of a scrambled Halton sequence, to the six digits of the tables."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> float:
+        sequence = qmc.Halton(1, scramble=True, rng=self.seed).fast_forward(trial.number)
+        low, high = param_distribution.low, param_distribution.high
+        rate = float(f"{low * (high / low) ** sequence.random()[0, 0]:.6g}")
+        return min(max(rate, low), high)
+
+
+class _Held:
+    """The journal is locked as a whole, so Optuna's lock of every line has nothing to do."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+@contextmanager
+def _study(
+    journal: Path, description: dict[str, Any], seed: int, say: Say
+) -> Iterator[optuna.Study]:
+    """The study of a journal, this process alone at work on it."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # released by the operating system when the process ends, however it ends
+        with FileLock(journal.with_suffix(".lock"), timeout=0):
+            _mend(journal, say)
+            yield _open(journal, description, seed, say)
+    except Timeout:
+        raise ConfigError(f"{journal}: another search is at work on it") from None
+
+
+def _mend(journal: Path, say: Say) -> None:
+    """Cut off what a kill or a full disk left of a last line, so that more can be added."""
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    whole = lines = 0
+    for line in content.splitlines(keepends=True):
+        try:
+            if not (line.endswith(b"\n") and isinstance(json.loads(line), dict)):
+                break
+        except ValueError:
+            break
+        whole, lines = whole + len(line), lines + 1
+    if whole < len(content):
+        say(f"{journal}: damaged from line {lines + 1} on; what stands before it is kept")
+        with journal.open("r+b") as file:
+            file.truncate(whole)
+
+
+def _open(journal: Path, description: dict[str, Any], seed: int, say: Say) -> optuna.Study:
+    """The study of a whole journal, if it is this search's."""
+    other = f"{journal}: not the journal of this search; move or delete it to start anew"
+    try:
+        held = cast(Any, _Held())
+        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=held))
+        study = optuna.create_study(
+            storage=storage, study_name="lr", sampler=_Halton(seed), load_if_exists=True
+        )
+        recorded = study.user_attrs.get("search")
+        trials = study.get_trials(deepcopy=False)
+    except Exception as error:  # whatever the lines hold, replaying them may fail in any way
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise ConfigError(f"{other}: {reason}") from None
+    if recorded is None and not trials:
+        study.set_user_attr("search", description)
+    elif recorded != description:
+        theirs = recorded or {}
+        key = next((k for k in description if description[k] != theirs.get(k)), "search")
+        raise ConfigError(f"{other}: {key} = {theirs.get(key)!r}, here {description.get(key)!r}")
+    finished = sum(trial.state.is_finished() for trial in trials)
+    if trials:
+        say(f"resumed: {finished} of {len(trials)} trials are finished")
+    return study
+
+
+def _extend(
+    study: optuna.Study,
+    bounds: tuple[float, float],
+    numbers: range,
+    evaluate: Evaluate,
+    generation: int,
+) -> None:
+    """Ask for the trials of these numbers and evaluate those that are not finished."""
+    asked = study.get_trials(deepcopy=False)
+    for number in numbers:
+        # asked for before a kill, perhaps without its rate
+        known = number < len(asked)
+        trial = optuna.Trial(study, asked[number]._trial_id) if known else study.ask()
+        trial.suggest_float("lr", *bounds, log=True)
+    for start in range(numbers.start, numbers.stop, generation):
+        trials = study.get_trials()
+        some = trials[start : min(start + generation, numbers.stop)]
+        if all(trial.state.is_finished() for trial in some):
+            continue
+        for number, outcome in evaluate(some, trials[:start]):
+            if not trials[number].state.is_finished():
+                _tell(study, trials[number], outcome)
+
+
+def _tell(study: optuna.Study, frozen: FrozenTrial, outcome: Outcome) -> None:
+    trial = optuna.Trial(study, frozen._trial_id)
+    for epoch, loss in enumerate(outcome.history):
+        if math.isfinite(loss) and epoch not in frozen.intermediate_values:
+            trial.report(loss, epoch)
+    trial.set_user_attr("outcome", {"loss": outcome.loss, "std": outcome.std, "stop": outcome.stop})
+    if outcome.stop == "pruned":
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, outcome.loss)
+
+
+def versions(fingerprint: str) -> dict[str, str]:
+    """What numbers depend on beside the options: the code and the version of torch."""
+    return {"code": fingerprint, "torch": str(torch.__version__)}
