@@ -11,6 +11,7 @@ include: "rules/quality.smk"
 include: "rules/functions.smk"
 include: "rules/networks.smk"
 include: "rules/paper.smk"
+include: "rules/lr_search.smk"
 
 
 rule all:

@@ -50,3 +50,9 @@ def run_of(wildcards):
             f"the configuration has no run {wildcards.section}/{wildcards.name}"
         )
     return runs[wildcards.name]
+
+
+def search_of(wildcards):
+    """The search a run takes its rate from; nothing for a run that has its rate."""
+    search = RUNS.rate_of.get(f"{wildcards.section}/{wildcards.name}")
+    return [f"results/runs/{search}.parquet"] if search else []

@@ -2,6 +2,8 @@
 
 
 rule optimize_function:
+    input:
+        search_of,
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -9,7 +11,7 @@ rule optimize_function:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="functions|angle_functions",
+        section="functions|angle_functions|compared_functions|compared_angles",
     threads: 1
     resources:
         mem_mb=2000,

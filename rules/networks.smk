@@ -37,7 +37,10 @@ rule prepare_data:
 rule train_network:
     input:
         # checked by checksum: a data set that is prepared anew is the same one
-        ancient(lambda wildcards: f"results/data/{run_of(wildcards)['dataset']}.pt"),
+        data=ancient(
+            lambda wildcards: f"results/data/{run_of(wildcards)['dataset']}.pt"
+        ),
+        search=search_of,
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -45,7 +48,7 @@ rule train_network:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="fc|sota",
+        section="fc|sota|compared_fc|compared_sota",
     threads: lambda wildcards: run_of(wildcards)["threads"]
     resources:
         mem_mb=needs(0),

@@ -13,6 +13,10 @@ SUMMARIES = {
     "fc_curves": ["fc", "network_curves"],
     "sota": ["sota", "networks"],
     "sota_curves": ["sota", "network_curves"],
+    "compared_functions": ["compared_functions", "compared"],
+    "compared_angles": ["compared_angles", "compared"],
+    "compared_fc": ["compared_fc", "compared"],
+    "compared_sota": ["compared_sota", "compared"],
 }
 
 CONCEPTS = "3 Multi-tangent forward gradients"
@@ -21,6 +25,12 @@ FUNCTIONS = "4.2 Closed-form functions"
 ANGLES = "4.3 Tangents at an angle"
 FC = "4.4 Fully connected networks"
 SOTA = "4.5 ResNet18 and ViT"
+PAPER = [CONCEPTS, QUALITY, FUNCTIONS, ANGLES, FC, SOTA]
+# not of the paper itself: made by the targets lr_search and lr_search_…
+SEARCH_FUNCTIONS = "4.2 search for the learning rates"
+SEARCH_ANGLES = "4.3 search for the learning rates"
+SEARCH_FC = "4.4 search for the learning rates"
+SEARCH_SOTA = "4.5 search for the learning rates"
 
 # figure: [section of the paper, summaries it shows]
 FIGURES = {
@@ -38,9 +48,14 @@ FIGURES = {
     "sota_training": [SOTA, ["sota_curves"]],
     "sota_tangents": [SOTA, ["sota"]],
     "epoch_time": [SOTA, ["fc", "sota"]],
+    "search_functions": [SEARCH_FUNCTIONS, ["search_functions"]],
+    "found_rates": [SEARCH_FUNCTIONS, ["search_functions"]],
+    "search_angles": [SEARCH_ANGLES, ["search_angles"]],
+    "search_fc": [SEARCH_FC, ["search_fc"]],
+    "search_sota": [SEARCH_SOTA, ["search_sota"]],
 }
 
-# table: [section of the paper, function of fgrad.tables, summary or section of the runs it shows]
+# table: [section of the paper, function of fgrad.tables, summary it shows]
 TABLES = {
     "learning_rates": [FUNCTIONS, "learning_rates", "functions"],
     "final_values": [FUNCTIONS, "final_values", "functions"],
@@ -49,10 +64,14 @@ TABLES = {
     "angle_learning_rates": [ANGLES, "learning_rates", "angle_functions"],
     "angle_final_values": [ANGLES, "final_values", "angle_functions"],
     "angle_quality": [ANGLES, "quality", "angle_quality"],
-    "fc_learning_rates": [FC, "network_learning_rates", "fc"],
+    "fc_learning_rates": [FC, "learning_rates", "fc"],
     "fc_accuracy": [FC, "accuracy", "fc"],
-    "sota_learning_rates": [SOTA, "network_learning_rates", "sota"],
+    "sota_learning_rates": [SOTA, "learning_rates", "sota"],
     "sota_accuracy": [SOTA, "accuracy", "sota"],
+    "search_functions": [SEARCH_FUNCTIONS, "comparison", "compared_functions"],
+    "search_angles": [SEARCH_ANGLES, "comparison", "compared_angles"],
+    "search_fc": [SEARCH_FC, "comparison", "compared_fc"],
+    "search_sota": [SEARCH_SOTA, "comparison", "compared_sota"],
 }
 
 
@@ -63,13 +82,23 @@ CLAIMS = {
     "angles": ["4.3", ["angle_quality", "angle_functions", "angle_curves"]],
     "fc": ["4.4", ["fc"]],
     "sota": ["4.5", ["sota"]],
+    "search_functions": ["4.2 search", ["compared_functions"]],
+    "search_angles": ["4.3 search", ["compared_angles"]],
+    "search_fc": ["4.4 search", ["compared_fc"]],
+    "search_sota": ["4.5 search", ["compared_sota"]],
 }
 SCALE = settings.scale(CONFIG)
+PARTS = [part for part, (section, _) in CLAIMS.items() if "search" not in section]
 
 
 def paper(part):
     """Figures, tables and claims of a section of the paper."""
-    claims = [name for name, (section, _) in CLAIMS.items() if part.startswith(section)]
+    search = " search" in part
+    claims = [
+        name
+        for name, (section, _) in CLAIMS.items()
+        if part.startswith(section) and ("search" in section) == search
+    ]
     figures = [name for name, (section, _) in FIGURES.items() if section == part]
     tables = [name for name, (section, *_) in TABLES.items() if section == part]
     return [
@@ -140,13 +169,12 @@ for _name, (_section, _summaries) in FIGURES.items():
 
 
 for _name, (_section, _function, _shown) in TABLES.items():
-    _rates = _function.endswith("learning_rates")
 
     rule:
         name:
             f"table_{_name}"
         input:
-            [] if _rates else f"results/summary/{_shown}.parquet",
+            f"results/summary/{_shown}.parquet",
         output:
             report(
                 f"results/paper/tables/{_name}.csv",
@@ -167,7 +195,6 @@ for _name, (_section, _function, _shown) in TABLES.items():
         params:
             function=_function,
             caption=f"{_section}: {_name.replace('_', ' ')}.",
-            runs=list(getattr(RUNS, _shown).values()) if _rates else [],
             code=fingerprint("tables"),
         message:
             "Table {params.caption}"
@@ -210,7 +237,7 @@ rule judge_claims:
 
 rule collect_claims:
     input:
-        expand("results/paper/claims/{part}.json", part=CLAIMS),
+        expand("results/paper/claims/{part}.json", part=PARTS),
     output:
         "results/paper/claims.md",
         "results/paper/claims.json",
@@ -223,7 +250,7 @@ rule collect_claims:
         mem_mb=2000,
         runtime=10,
     params:
-        scale=" ".join(SCALE.values()),
+        scale=" ".join(SCALE[part] for part in PARTS),
         code=fingerprint("claims"),
     message:
         "The verdict on the paper's claims"
@@ -268,18 +295,14 @@ rule sota:
 
 rule figures:
     input:
-        expand("results/paper/figures/{name}.{type}", name=FIGURES, type=["pdf", "png"]),
+        [path for part in PAPER for path in paper(part) if "/figures/" in path],
     message:
         "Every figure"
 
 
 rule tables:
     input:
-        expand(
-            "results/paper/tables/{name}.{type}",
-            name=TABLES,
-            type=["csv", "md", "tex"],
-        ),
+        [path for part in PAPER for path in paper(part) if "/tables/" in path],
     message:
         "Every table"
 

@@ -202,8 +202,7 @@ class StoppingRule:
         ends = self.ends[:, active]
         ends = np.where(ends >= 0, ends, first)
         self.ends[:, active] = ends
-        goes_on: npt.NDArray[np.bool_] = (ends < 0).any(0)
-        return goes_on
+        return np.asarray((ends < 0).any(0))
 
 
 def _step(task: FunctionTask) -> Step:

@@ -2,12 +2,15 @@
 
 import csv
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
 from fgrad.config import ConfigError, FunctionName, Model, Rate, validate
 from fgrad.networks import DatasetName, ModelName
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Row(Model):
@@ -120,3 +123,21 @@ def refuse_missing(path: Path, kind: type[Row], missing: list[tuple[Any, ...]]) 
     if missing:
         lines = [f"{path}: no learning rate for {kind.describe(key)}" for key in missing]
         raise ConfigError("\n".join(lines))
+
+
+def write_table(path: Path, trials: "pd.DataFrame") -> None:
+    """Write the selected rates as a learning-rate table, whole or not at all.
+
+    Args:
+        path: CSV file.
+        trials: from `fgrad.summary.searches`.
+    """
+    from fgrad.results import atomic
+
+    chosen = trials[trials["selected"]]
+    kind = FunctionRow if "function" in chosen else NetworkRow
+    # as in the shipped tables there is a column for angles only where there are angles
+    columns = [*kind.columns(), "lr"]
+    columns = [name for name in columns if name != "angle_deg" or chosen[name].notna().any()]
+    with atomic(path) as temporary:
+        chosen[columns].to_csv(temporary, index=False, float_format="%.6g")

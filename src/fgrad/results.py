@@ -9,7 +9,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -165,6 +165,17 @@ def provenance(path: Path | str) -> dict[str, Any]:
         raise _unreadable(path, error) from None
     found: dict[str, Any] = json.loads(metadata.get(KEY, b"{}"))
     return found
+
+
+def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]:
+    """A run with the learning rate that its search found, if it has one to wait for.
+
+    Args:
+        run: options of a run.
+        searches: the Parquet file of its search, or nothing.
+    """
+    found = [{"lr": provenance(path)["found"]["lr"]} for path in searches]
+    return dict(run) | (found[0] if found else {})
 
 
 @contextmanager

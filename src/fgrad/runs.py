@@ -16,6 +16,7 @@ from fgrad.config import (
     FunctionSearch,
     FunctionSearchOptions,
     QualityRun,
+    SearchOptions,
     repeat_seeds,
     validate,
 )
@@ -315,28 +316,41 @@ def _method(gradient: str, k: int | None) -> str:
 
 
 def scale(config: Config) -> dict[str, str]:
-    """What a run covers, a sentence for each section of it, for readers of its claims."""
+    """What a run covers, a sentence for each part of it, for readers of its claims."""
     quality, functions, angles = config.quality, config.functions, config.angles
     n = [n for block in quality.direct for n in block.n]
     samples = sorted({block.samples for block in quality.direct}, reverse=True)
     steps = ", ".join(f"{functions.steps[name]:,} on {name}" for name in functions.functions)
+    rates = ", searched learning rates" if config.learning_rates == "searched" else ""
     return {
         "quality": f"4.1: n = {min(n):,} to {max(n):,}, k = {min(quality.k):,} to "
         f"{max(quality.k):,}, {' or '.join(f'{count:,}' for count in samples)} samples; exact law "
         f"to n = {max(quality.exact.n):,}.",
         "functions": f"4.2: n = {min(functions.n):,} to {max(functions.n):,}, "
-        f"{len(functions.seeds)} seeds, at most {steps} steps.",
+        f"{len(functions.seeds)} seeds, at most {steps} steps{rates}.",
         "angles": f"4.3: n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples, "
-        f"{len(angles.seeds)} seeds.",
-        "fc": _experiment_scale("4.4", config.networks.fc),
-        "sota": _experiment_scale("4.5", config.networks.sota),
+        f"{len(angles.seeds)} seeds{rates}.",
+        "fc": _experiment_scale("4.4", config.networks.fc, rates),
+        "sota": _experiment_scale("4.5", config.networks.sota, rates),
+        "search_functions": _search_scale("4.2", functions.search),
+        "search_angles": _search_scale("4.3", angles.search),
+        "search_fc": _search_scale("4.4", config.networks.fc.search),
+        "search_sota": _search_scale("4.5", config.networks.sota.search),
     }
 
 
-def _experiment_scale(section: str, one: Experiment) -> str:
+def _experiment_scale(section: str, one: Experiment, rates: str) -> str:
     reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
     widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
     return (
         f"{section}: {', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
-        f"at most {one.epochs} epochs, {len(one.seeds)} seeds."
+        f"at most {one.epochs} epochs, {len(one.seeds)} seeds{rates}."
+    )
+
+
+def _search_scale(section: str, options: SearchOptions) -> str:
+    low, high = options.range
+    return (
+        f"{section}: {options.evaluations} learning rates from {low:g} to {high:g} for each row, "
+        f"seed {options.seed}; compared on {FRESH} fresh seeds."
     )

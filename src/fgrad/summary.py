@@ -1,6 +1,8 @@
 """From runs to what figures, tables and claims read: one small table for each question."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pyarrow.parquet as pq
 
 from fgrad import results
 from fgrad.functions import FUNCTIONS
-from fgrad.stats import describe
+from fgrad.stats import describe, half_width
 
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
@@ -21,6 +23,11 @@ NETWORK = ["experiment", "model", "width", "dataset", "gradient", "k", "lr"]
 REACHED = ["val_loss", "val_accuracy", "test_loss", "test_accuracy"]
 SECONDS = ["train_seconds", "eval_seconds"]
 SETTING = ["function", "n", "gradient", "k", "angle_deg", "lr"]
+ROW = ["experiment", "model", "width", "dataset", "function", "n", "gradient", "k", "angle_deg"]
+"""What names a row of a table of learning rates, of networks or of functions."""
+
+RESOLUTION = 2.0**-23
+"""Relative spacing of float32: a value this close to the minimum of its function is at it."""
 
 
 def quality(paths: Sequence[str]) -> pd.DataFrame:
@@ -106,6 +113,59 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
             parts.append(metric.reset_index().assign(seed=seed, **setting))
     long = pd.concat(parts, ignore_index=True).astype({"width": "Int64", "k": "Int64"})
     return describe(long, [*NETWORK, "epoch"], metrics)
+
+
+def searches(paths: Sequence[str], published: Sequence[float | None]) -> pd.DataFrame:
+    """Every trial of every learning-rate search.
+
+    Args:
+        paths: a file for each search.
+        published: the published rate of each row, if there is one.
+
+    Returns:
+        The columns that name a row, ``trial, lr, loss, loss_std, stop, selected``, and the row's
+        ``published`` rate, ``edge`` (``low`` or ``high`` if no rate beyond the best was tried),
+        ``widened``, and the ``minimum`` and ``start`` of its loss.
+    """
+    parts = []
+    for path, lr in zip(paths, published, strict=True):
+        known = results.provenance(path)
+        found, scale = known["found"], known["scale"]
+        constant = {"published": np.nan if lr is None else lr, **scale}
+        constant |= {"edge": found["edge"], "widened": found["widened"]}
+        parts.append(results.read(path).assign(**constant))
+    return pd.concat(parts, ignore_index=True)
+
+
+def compared(paths: Sequence[str]) -> pd.DataFrame:
+    """Found against published learning rates, row by row, on the same fresh seeds.
+
+    What counts is the final value of a descent (mean over the angles of a row that is for all) and
+    the lowest validation loss of a training. A seed's two runs share their tangents, so that
+    the differences d of log₁₀ (value − minimum), found less published, are paired; their mean has a
+    t-interval. A rate that diverges on more seeds than the other is the worse one.
+
+    Returns:
+        The columns that name a row, ``degenerate``, and for ``found`` and ``published`` each
+        ``_lr``, ``_diverged`` (seeds), ``_mean``, ``_std``, ``_low``, ``_high`` of the value on
+        seeds that do not diverge; ``ratio``, ``ratio_low``, ``ratio_high``: 10 to the mean of d and
+        to the ends of its 95 % interval; and ``verdict``: ``better``, ``equal`` or ``worse``, the
+        interval being below, around or above 1, or ``unpublished``.
+    """
+    frame = pd.concat([_of_rate(path) for path in paths], ignore_index=True)
+    by = [name for name in ROW if name in frame]
+    rows = []
+    for key, part in frame.groupby(by, dropna=False, sort=False):
+        row = dict(zip(by, key, strict=True)) | {"degenerate": bool(part["degenerate"].iloc[0])}
+        sides = {}
+        for source in ("found", "published"):
+            own = part[part["source"] == source].set_index("seed").sort_index()
+            sides[source] = own["log_gap"].where(own["log_gap"] < np.inf)
+            row |= _described(source, own)
+        row |= _versus(sides, row)
+        rows.append(row)
+    kinds = {"width": "Int64", "k": "Int64", "n": "Int64"}
+    return pd.DataFrame(rows).astype({key: kind for key, kind in kinds.items() if key in by})
 
 
 def write(frame: pd.DataFrame, path: str) -> None:
@@ -210,3 +270,66 @@ def _known(frame: pd.DataFrame) -> tuple[float, bool]:
     """Minimum of the function of a run, and whether it is constant in that dimension."""
     function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
     return function.minimum(n), function.degenerate_n == n
+
+
+def _of_rate(path: str) -> pd.DataFrame:
+    """A row for each seed of a run with the found or the published rate."""
+    functions = "function" in results.provenance(path)["run"]
+    if functions:
+        seeds = _seeds(path)
+        by = ["function", "n", "gradient", "k", "lr", "seed"]
+        angles = seeds.groupby("seed")["angle_deg"].nunique().max()
+        if angles < 2:
+            by.insert(4, "angle_deg")
+        own = seeds.groupby(by, dropna=False, sort=False)["final"].mean().reset_index()
+        minimum, degenerate = float(seeds["minimum"].iloc[0]), bool(seeds["degenerate"].iloc[0])
+        own = own.rename(columns={"final": "value"})
+        if angles > 1:
+            own["angle_deg"] = np.nan
+        source = Path(path).stem
+    else:
+        own = _trained(path).drop(columns="n").rename(columns={"val_loss": "value"})
+        own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
+        own["seed"] = results.provenance(path)["run"]["seed"]
+        minimum, degenerate, source = 0.0, False, Path(path).parent.name
+    floor = max(RESOLUTION * abs(minimum), 1e-45) if np.isfinite(minimum) else 1e-45
+    base = minimum if np.isfinite(minimum) else 0.0
+    own["log_gap"] = np.log10(np.maximum(own["value"] - base, floor))
+    return own.assign(source=source, degenerate=degenerate)
+
+
+def _described(source: str, own: pd.DataFrame) -> dict[str, Any]:
+    value = own["value"][np.isfinite(own["value"])]
+    mean, std = value.mean(), value.std()
+    half = float(half_width(pd.Series([std]), pd.Series([len(value)])).iloc[0])
+    return {
+        f"{source}_lr": own["lr"].iloc[0] if len(own) else np.nan,
+        f"{source}_diverged": len(own) - len(value),
+        f"{source}_mean": mean,
+        f"{source}_std": std,
+        f"{source}_low": mean - half,
+        f"{source}_high": mean + half,
+    }
+
+
+def _versus(sides: dict[str, pd.Series], row: dict[str, Any]) -> dict[str, Any]:
+    """The paired comparison of two rates."""
+    found, published = sides["found"], sides["published"]
+    if published.empty:
+        return {"ratio": np.nan, "ratio_low": np.nan, "ratio_high": np.nan} | {
+            "verdict": "unpublished"
+        }
+    difference = (found - published).dropna()
+    mean = float(difference.mean())
+    half = half_width(pd.Series([difference.std()]), pd.Series([len(difference)])).iloc[0]
+    low, high = mean - float(half), mean + float(half)
+    lost = row["found_diverged"] - row["published_diverged"]
+    rounding = 1e-6
+    if lost:
+        verdict = "worse" if lost > 0 else "better"
+    elif low > rounding or high < -rounding:
+        verdict = "worse" if low > rounding else "better"
+    else:
+        verdict = "equal"
+    ratios = {"ratio": 10**mean, "ratio_low": 10**low, "ratio_high": 10**high}
+    return ratios | {"verdict": verdict}

@@ -1,31 +1,24 @@
 """Tables of the paper as LaTeX, CSV and Markdown."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from fgrad.results import atomic
 
+FUNCTION = ["function", "n", "angle_deg"]
 NETWORK = ["model", "width", "dataset"]
 
 
-def learning_rates(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Learning rates as in the paper's appendix: a row for each function, n and angle.
+def learning_rates(summary: pd.DataFrame) -> pd.DataFrame:
+    """Learning rates as in the paper's appendix.
 
-    Args:
-        runs: the runs of a section, as their jobs get them.
+    A row for each function, n and angle, or for each model, width and data set.
     """
-    frame = pd.DataFrame(runs)
+    frame = summary.copy()
     frame["method"] = _methods(frame)
-    index = ["function", "n"]
-    if any(len(angles) for angles in frame["angle"]):
-        every = max(frame["angle"], key=len)
-        frame = frame.explode("angle").rename(columns={"angle": "angle_deg"})
-        frame["angle_deg"] = pd.Categorical(frame["angle_deg"], every, ordered=True)
-        index.append("angle_deg")
+    index = _present(frame, [*FUNCTION, *NETWORK])
     return _wide(frame, index, "lr")
 
 
@@ -52,18 +45,6 @@ def stops(summary: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def network_learning_rates(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Learning rates of networks: a row for each model, width and data set.
-
-    Args:
-        runs: the runs of a section, as their jobs get them.
-    """
-    frame = pd.DataFrame(runs).astype({"width": "Int64"})
-    frame["method"] = _methods(frame)
-    index = _present(frame, NETWORK)
-    return _wide(frame.drop_duplicates([*index, "method"]), index, "lr")
-
-
 def accuracy(summary: pd.DataFrame) -> pd.DataFrame:
     """Test accuracy in %, mean ± standard deviation over the seeds, at the lowest validation loss.
 
@@ -75,6 +56,29 @@ def accuracy(summary: pd.DataFrame) -> pd.DataFrame:
     columns = ["test_accuracy_mean", "test_accuracy_std", "diverged"]
     frame["cell"] = [_percent(*cell) for cell in frame[columns].itertuples(index=False)]
     return _wide(frame, _present(frame, NETWORK), "cell")
+
+
+def comparison(summary: pd.DataFrame) -> pd.DataFrame:
+    """Found and published learning rate of each row, and what they reach on the same fresh seeds.
+
+    Final values or validation losses, mean ± standard deviation; how often a rate diverges is added
+    where it does. The ratio, with its 95 % interval, is of what is above the minimum, found over
+    published.
+    """
+    frame = summary.copy()
+    for side in ("found", "published"):
+        columns = [f"{side}_{what}" for what in ("lr", "mean", "std", "diverged")]
+        cells = frame[columns].itertuples(index=False)
+        frame[f"{side}_value"] = [_reached(*cell) for cell in cells]
+    ratios = frame[["ratio", "ratio_low", "ratio_high"]].itertuples(index=False)
+    frame["ratio"] = [
+        "" if math.isnan(mean) else f"{mean:.3g} ({low:.3g} to {high:.3g})"
+        for mean, low, high in ratios
+    ]
+    frame.loc[frame["degenerate"], "verdict"] = "degenerate"
+    row = _present(frame, [*FUNCTION, *NETWORK, "gradient", "k"])
+    rates = ["found_lr", "published_lr", "found_value", "published_value", "ratio", "verdict"]
+    return frame[[*row, *rates]]
 
 
 def quality(summary: pd.DataFrame) -> pd.DataFrame:
@@ -126,6 +130,14 @@ def _plus_minus(frame: pd.DataFrame, value: str) -> list[str]:
     return [_cell(float(mean), float(std)) for mean, std in pairs]
 
 
+def _reached(lr: float, mean: float, std: float, diverged: int) -> str:
+    if math.isnan(lr):
+        return ""
+    if math.isnan(mean):
+        return "diverged"
+    return _cell(mean, std) + (f" ({diverged} diverged)" if diverged else "")
+
+
 def _cell(mean: float, std: float) -> str:
     if math.isinf(mean):
         return "diverged"
@@ -138,8 +150,8 @@ def _percent(mean: float, std: float, diverged: int) -> str:
 
 
 def _present(frame: pd.DataFrame, columns: list[str]) -> list[str]:
-    """The columns that are not empty."""
-    return [name for name in columns if frame[name].notna().any()]
+    """The columns that are there and not empty."""
+    return [name for name in columns if name in frame and frame[name].notna().any()]
 
 
 def _wide(frame: pd.DataFrame, index: list[str], values: str) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fgrad.claims import functions, networks, quality
+from fgrad.claims import functions, networks, quality, search
 from fgrad.claims.check import CLAIMS, Summaries
 from fgrad.results import atomic
 
-MODULES = (quality, functions, networks)
+MODULES = (quality, functions, networks, search)
 """Their claims, in the paper's order."""
 
 

@@ -164,7 +164,10 @@ def conduct(
         def selection(bounds: tuple[float, float], numbers: range) -> Found:
             _extend(study, bounds, numbers, evaluate, generation)
             trials = study.get_trials(deepcopy=False)
-            losses = [t.value if t.state == TrialState.COMPLETE else math.inf for t in trials]
+            losses = [
+                t.value if t.value is not None and t.state == TrialState.COMPLETE else math.inf
+                for t in trials
+            ]
             found = select([t.params["lr"] for t in trials], losses, scale, search.margin)
             if found is None:
                 raise ConfigError(
@@ -254,7 +257,7 @@ class _Halton(optuna.samplers.BaseSampler):
         self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> float:
         sequence = qmc.Halton(1, scramble=True, rng=self.seed).fast_forward(trial.number)
-        low, high = param_distribution.low, param_distribution.high
+        low, high = float(param_distribution.low), float(param_distribution.high)
         rate = float(f"{low * (high / low) ** sequence.random()[0, 0]:.6g}")
         return min(max(rate, low), high)
 

@@ -1,0 +1,141 @@
+# The search for the learning rate of every table row: sections 4.2 to 4.5.
+
+# table in results/lr_search: [sections of the searches it collects]
+SEARCHED = {
+    "functions": ["search_functions"],
+    "angles": ["search_angles"],
+    "fc": ["search_fc"],
+    "sota": ["search_sota"],
+    "networks": ["search_fc", "search_sota"],
+}
+
+
+def published_of(wildcards):
+    """The published rate of each row of a table, or None."""
+    return [
+        RUNS.published[section].get(name)
+        for section in SEARCHED[wildcards.table]
+        for name in getattr(RUNS, section)
+    ]
+
+
+rule search_function:
+    output:
+        "results/runs/{section}/{name}.parquet",
+    log:
+        "results/logs/{section}/{name}.log",
+    benchmark:
+        "results/benchmarks/{section}/{name}.tsv"
+    wildcard_constraints:
+        section="search_functions|search_angles",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        search=run_of,
+        code=fingerprint("search.functions"),
+    message:
+        "4.2, 4.3: search for a learning rate, {wildcards.section}/{wildcards.name}"
+    script:
+        "../workflow/scripts/search_function.py"
+
+
+# A search that is ended by the limit goes on from its journal when it is started again.
+rule search_network:
+    input:
+        ancient(lambda wildcards: f"results/data/{run_of(wildcards)['dataset']}.pt"),
+    output:
+        "results/runs/{section}/{name}.parquet",
+    log:
+        "results/logs/{section}/{name}.log",
+    benchmark:
+        "results/benchmarks/{section}/{name}.tsv"
+    wildcard_constraints:
+        section="search_fc|search_sota",
+    threads: lambda wildcards: run_of(wildcards)["threads"] * run_of(wildcards)["in_flight"]
+    resources:
+        mem_mb=lambda wildcards: needs(0)(wildcards) * run_of(wildcards)["in_flight"],
+        runtime=lambda wildcards: 4 * needs(1)(wildcards),
+        gpu=lambda wildcards: int(run_of(wildcards)["device"] != "cpu"),
+    params:
+        search=lambda wildcards: {
+            key: value
+            for key, value in run_of(wildcards).items()
+            if key != "in_flight"
+        },
+        code=fingerprint("search.networks"),
+    message:
+        "4.4, 4.5: search for a learning rate, {wildcards.section}/{wildcards.name}"
+    script:
+        "../workflow/scripts/search_network.py"
+
+
+rule collect_searches:
+    input:
+        lambda wildcards: [
+            path for section in SEARCHED[wildcards.table] for path in runs_of(section)
+        ],
+    output:
+        table="results/lr_search/{table}.csv",
+        trials="results/summary/search_{table}.parquet",
+    log:
+        "results/logs/lr_search/{table}.log",
+    benchmark:
+        "results/benchmarks/lr_search/{table}.tsv"
+    wildcard_constraints:
+        table="|".join(SEARCHED),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        published=published_of,
+        code=fingerprint("summary", "rates"),
+    message:
+        "Learning rates found: {wildcards.table}"
+    script:
+        "../workflow/scripts/collect_searches.py"
+
+
+rule lr_search_functions:
+    input:
+        "results/lr_search/functions.csv",
+        paper(SEARCH_FUNCTIONS),
+    message:
+        "Learning-rate search of section 4.2"
+
+
+rule lr_search_angles:
+    input:
+        "results/lr_search/angles.csv",
+        paper(SEARCH_ANGLES),
+    message:
+        "Learning-rate search of section 4.3"
+
+
+rule lr_search_fc:
+    input:
+        "results/lr_search/fc.csv",
+        paper(SEARCH_FC),
+    message:
+        "Learning-rate search of section 4.4"
+
+
+rule lr_search_sota:
+    input:
+        "results/lr_search/sota.csv",
+        paper(SEARCH_SOTA),
+    message:
+        "Learning-rate search of section 4.5"
+
+
+rule lr_search:
+    input:
+        rules.lr_search_functions.input,
+        rules.lr_search_angles.input,
+        rules.lr_search_fc.input,
+        rules.lr_search_sota.input,
+        "results/lr_search/networks.csv",
+    message:
+        "Every learning-rate search"

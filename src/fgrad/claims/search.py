@@ -1,0 +1,57 @@
+"""Claims of the learning-rate search: what it finds against what was published."""
+
+import pandas as pd
+
+from fgrad.claims.check import Summaries, Verdict, cell_name, claim, decide, listed, undecidable
+from fgrad.summary import ROW
+
+SHARE = 0.95
+"""Rows that may not be worse: so many are not by chance if the rates are as good."""
+
+
+@claim("4.2 search", "The learning rates found descend at least as far as the published ones.")
+def found_rates_descend_as_far(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_functions"])
+
+
+@claim("4.3 search", "The rates found for tangents at an angle descend at least as far.")
+def found_rates_at_an_angle_descend_as_far(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_angles"])
+
+
+@claim("4.4 search", "The learning rates found train fully connected networks at least as well.")
+def found_rates_train_as_well(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_fc"])
+
+
+@claim("4.5 search", "The learning rates found train ResNet18 and ViT at least as well.")
+def found_rates_classify_as_well(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_sota"])
+
+
+def _as_good(summary: pd.DataFrame) -> Verdict:
+    frame = summary[~summary["degenerate"] & (summary["verdict"] != "unpublished")]
+    if frame.empty:
+        return undecidable("no row has a published rate")
+    counts = frame["verdict"].value_counts()
+    worse = frame[frame["verdict"] == "worse"]
+    row = [name for name in ROW if name in frame and name != "experiment"]
+    named = [f"{cell_name(one, row)}: {_why(one)}" for _, one in worse.iterrows()]
+    kept = 1 - len(worse) / len(frame)
+    return decide(
+        kept >= SHARE,
+        f"{kept:.1%} of {len(frame)} rows are not worse: {counts.get('better', 0)} better, "
+        f"{counts.get('equal', 0)} equal, {len(worse)} worse{listed(named, len(named))}",
+        f"at least {SHARE:.0%}: a row is worse if the 95 % t-interval of log₁₀ of what is above "
+        "the minimum, found over published, on the same fresh seeds, is above 0, or if more seeds "
+        "diverge",
+    )
+
+
+def _why(row: pd.Series) -> str:
+    rate = f"rate {row['found_lr'] / row['published_lr']:.2g} of the published"
+    if row["found_diverged"] > row["published_diverged"]:
+        many = f"{row['found_diverged']} seeds diverge instead of {row['published_diverged']}"
+        return f"{many}, {rate}"
+    low, high = row["ratio_low"], row["ratio_high"]
+    return f"{row['ratio']:.3g} ({low:.3g} to {high:.3g}) times as far above the minimum, {rate}"

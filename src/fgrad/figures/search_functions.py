@@ -1,0 +1,95 @@
+"""What every learning rate reached in the searches of section 4.2, at three dimensions."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fgrad.figures import style
+
+DEGENERATE = 1e-30
+"""A search whose losses span no more than this has nothing to show."""
+
+
+def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+    """Rows: functions; columns: dimensions."""
+    frame = summaries["search_functions"]
+    frame = frame[np.isfinite(frame["loss"]) & (frame["start"] - frame["minimum"] > DEGENERATE)]
+    if frame.empty:
+        return style.nothing()
+    names = list(frame["function"].drop_duplicates())
+    dimensions = sorted(int(n) for n in frame["n"].unique())
+    count = len(dimensions)
+    chosen = sorted({dimensions[count // 3], dimensions[2 * count // 3], dimensions[-1]})
+    figure = Figure(figsize=(style.PAGE, 1.75 * len(names) + 0.7))
+    axes = figure.subplots(len(names), len(chosen), sharex=True, sharey="row", squeeze=False)
+    pairs = style.methods(frame)
+    for row, function in zip(axes, names, strict=True):
+        for axis, n in zip(row, chosen, strict=True):
+            part = frame[(frame["function"] == function) & (frame["n"] == n)]
+            if part.empty:  # degenerate in this dimension
+                axis.set_axis_off()
+                continue
+            for gradient, k in pairs:
+                look = {"color": style.colour(gradient, k), "marker": style.marker(k)}
+                line(axis, style.of(part, gradient, k), look)
+            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n}")
+            style.value_axis(axis, float(part["minimum"].iloc[0]))
+            if axis is not row[0]:
+                axis.set_ylabel("")
+    for axis in axes[-1]:
+        axis.set_xlabel("learning rate")
+    legend(figure, [entry(*pair) for pair in pairs], columns=4)
+    return figure
+
+
+def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -> None:
+    """Loss of a search over the rate; filled the selected rate, open the published one.
+
+    Args:
+        axis: where to draw.
+        frame: one search of `fgrad.summary.searches`, without the rates that diverged.
+        look: colour and marker.
+        ls: line style.
+    """
+    if frame.empty:
+        return
+    frame = frame.sort_values("lr")
+    lr = frame["lr"].to_numpy(dtype=float)
+    loss = style.shown(
+        frame["loss"], float(frame["minimum"].iloc[0]), float(frame["start"].iloc[0])
+    )
+    marks(axis, frame, lr, loss, look)
+    axis.plot(lr, loss, color=look["color"], ls=ls, lw=0.9, zorder=2)
+    axis.set_xscale("log")
+
+
+def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, Any]) -> None:
+    """The selected rate and the published one, this at the height of the line."""
+    selected = frame["selected"].to_numpy(dtype=bool)
+    shape = look | {"ls": "", "markeredgewidth": 0.8}
+    axis.plot(lr[selected], loss[selected], **shape, markersize=5.5, zorder=4)
+    published = float(frame["published"].iloc[0])
+    if np.isfinite(published):
+        log_scale = axis.get_yscale() == "log" or bool(frame["minimum"].iloc[0] == 0)
+        heights = np.log(loss) if log_scale else loss
+        height = np.interp(np.log(published), np.log(lr), heights)
+        height = np.exp(height) if log_scale else height
+        axis.plot(published, height, **shape, markersize=7, fillstyle="none", zorder=3)
+
+
+def legend(figure: Figure, handles: list[Line2D], columns: int) -> None:
+    """What lines are of, and what filled and open markers mean."""
+    shape: dict[str, Any] = {"color": "#666666", "marker": "o", "ls": ""}
+    found = Line2D([], [], **shape, markersize=5.5, label="selected")
+    published = Line2D([], [], **shape, markersize=7, fillstyle="none", label="published")
+    figure.legend(handles=[*handles, found, published], loc="outside lower center", ncols=columns)
+
+
+def entry(gradient: str, k: int | None) -> Line2D:
+    """A method in the legend."""
+    label = style.label(gradient, k)
+    return Line2D([], [], color=style.colour(gradient, k), marker=style.marker(k), label=label)
