@@ -1,5 +1,7 @@
 """Descent: against a plain loop, its stopping rule, and independence of what runs beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -124,10 +126,62 @@ def first_stop(values: list[float], patience: int) -> int:
         st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan]), min_size=1, max_size=30
     ).filter(lambda v: not np.isnan(v[0])),
     patience=st.integers(1, 6),
+    block=st.integers(1, 8),
 )
-def test_the_stopping_rule_is_the_papers(values, patience):
-    column = np.array(values, dtype=np.float32)[:, None]
-    assert descent._ends(column, patience)[0] == first_stop(values, patience)
+def test_the_stopping_rule_is_the_papers(values, patience, block):
+    column = np.array(values, dtype=np.float32)[:, None, None]
+    rule, done = descent.StoppingRule(column[0], patience), 1
+    while done < len(values):  # in blocks, as a descent does
+        count = min(block, len(values) - done)
+        goes_on = rule.update(column[: done + count], count, np.array([0]))
+        done += count
+        assert goes_on.tolist() == [rule.ends[0, 0] < 0]
+    assert rule.ends[0, 0] == first_stop(values, patience)
+
+
+RATES = (1e-4, 50.0, 3e-4, 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("mode", ["sim", "fwad"])
+@pytest.mark.parametrize(
+    ("gradient", "k"), [("bp", None), ("fg-mean", 1), ("fg-mean", 4), ("frog", 4), ("frog", 16)]
+)
+@pytest.mark.parametrize("function", ["sphere", "rosenbrock", "ackley"])
+def test_many_rates_at_once_are_each_rates_descent(function, gradient, k, mode):
+    one = run(function=function, gradient=gradient, k=k, steps=150, seeds=(3, 5), mode=mode)
+    together = descent.descend_all(one, RATES, one.seeds)
+    for lr, found in zip(RATES, together, strict=True):
+        alone = descent.descend(one.model_copy(update={"lr": lr}))
+        if lr > 1:  # rounding grows without bounds
+            assert function == "ackley" or set(found.stops) == set(alone.stops) == {"diverged"}
+            continue
+        assert found.stops == alone.stops
+        for a, b in zip(found.values, alone.values, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4)
+
+
+def test_a_rate_that_diverges_is_dropped_and_changes_nothing():
+    one = run(function="rosenbrock", n=64, steps=300, seeds=(0, 1))
+    good = (1e-5, 1e-4, 5e-4, 1e-3)
+    beside = (10.0, 1e-5, 1.0, 1e-4, 5e-4, 3.0, 1e-3)
+    alone = descent.descend_all(one, good, one.seeds)
+    together = descent.descend_all(one, beside, one.seeds)
+    assert [d.stops[0] for d in together].count("diverged") == 3
+    kept = [d for lr, d in zip(beside, together, strict=True) if lr in good]
+    for a, b in zip(kept, alone, strict=True):
+        for x, y in zip(a.values, b.values, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_steps_after_a_rate_is_dropped_are_without_it(monkeypatch):
+    sizes = []
+    value = FUNCTIONS["rosenbrock"].value
+    spy = replace(FUNCTIONS["rosenbrock"], value=lambda x: sizes.append(x.shape[1]) or value(x))
+    monkeypatch.setitem(FUNCTIONS, "rosenbrock", spy)
+    one = run(function="rosenbrock", n=16, gradient="bp", k=None, steps=256)
+    descent.descend_all(one, (100.0, 10.0, 1e-4), (0,))
+    assert sizes[0] == 3
+    assert sizes[-1] == 1
 
 
 def test_a_stalled_descent():

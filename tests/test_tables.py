@@ -6,27 +6,29 @@ import pytest
 from fgrad import descent, summary, tables
 from fgrad.config import FunctionRun
 
-RUNS = [
-    {"function": "sphere", "n": n, "gradient": gradient, "k": k, "angle": [], "lr": lr}
-    for n in (1, 2)
-    for gradient, k, lr in (("bp", None, 0.1), ("frog", 16, 0.25), ("frog", 2, 0.2))
-]
+ROWS = pd.DataFrame(
+    [
+        {"function": "sphere", "n": n, "gradient": gradient, "k": k, "angle_deg": None, "lr": lr}
+        for n in (1, 2)
+        for gradient, k, lr in (("bp", None, 0.1), ("frog", 16, 0.25), ("frog", 2, 0.2))
+    ]
+)
 
 
 def test_learning_rates():
-    table = tables.learning_rates(RUNS)
+    table = tables.learning_rates(ROWS)
     assert list(table.columns) == ["function", "n", "bp", "frog k=16", "frog k=2"]
     assert table["frog k=2"].tolist() == [0.2, 0.2]
     assert table["n"].tolist() == [1, 2]
 
 
 def test_a_rate_for_all_angles_is_shown_at_each():
-    common = {"function": "sphere", "n": 64, "k": 4}
-    runs = [
-        *({**common, "gradient": "fg-mean", "angle": [a], "lr": a / 100} for a in (15.0, 30.0)),
-        {**common, "gradient": "frog", "angle": [15.0, 30.0], "lr": 0.5},
+    rows = [
+        {"function": "sphere", "n": 64, "k": 4, "gradient": gradient, "angle_deg": a, "lr": lr}
+        for gradient, rates in (("fg-mean", (0.15, 0.3)), ("frog", (0.5, 0.5)))
+        for a, lr in zip((15.0, 30.0), rates, strict=True)
     ]
-    table = tables.learning_rates(runs)
+    table = tables.learning_rates(pd.DataFrame(rows))
     assert table["angle_deg"].tolist() == [15.0, 30.0]
     assert table["fg-mean k=4"].tolist() == [0.15, 0.3]
     assert table["frog k=4"].tolist() == [0.5, 0.5]
@@ -39,12 +41,13 @@ NETWORKS = [
 ]
 
 
-def test_learning_rates_of_networks_are_listed_once_for_all_seeds():
-    table = tables.network_learning_rates([run | {"seed": s} for run in NETWORKS for s in (0, 1)])
+def test_learning_rates_of_networks():
+    frame = pd.DataFrame(NETWORKS).astype({"width": "Int64", "k": "Int64"})
+    table = tables.learning_rates(frame)
     assert list(table.columns) == ["model", "width", "dataset", "bp", "frog k=16"]
     assert table["frog k=16"].tolist() == [0.25] * 3
     assert table["width"].isna().tolist() == [False, False, True]
-    narrow = tables.network_learning_rates([run for run in NETWORKS if run["model"] == "vit"])
+    narrow = tables.learning_rates(frame[frame["model"] == "vit"])
     assert list(narrow.columns) == ["model", "dataset", "bp", "frog k=16"]
 
 

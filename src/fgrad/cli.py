@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from pydantic import ValidationError
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fgrad import config, networks, results
+
+if TYPE_CHECKING:
+    from fgrad.search.study import Found
 
 Flat = tyro.conf.arg(name="")
 
@@ -75,13 +78,64 @@ def train(
     )
 
 
+def search_functions(
+    search: Annotated[config.FunctionSearch, Flat],
+    output: Path,
+) -> None:
+    """Search for the learning rate of a descent on a closed-form function (sections 4.2 and 4.3).
+
+    Args:
+        search: options.
+        output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
+            and a figure of them. A killed search goes on with the same command.
+    """
+    from fgrad.search.functions import write
+
+    trials = _folder(output)
+    with _bar("steps") as progress:
+        found = write(search, trials, progress=progress)
+    _show(output, "search_functions", found)
+
+
+def search_network(
+    search: Annotated[networks.NetworkSearch, Flat],
+    output: Path,
+    data_dir: Path | None = None,
+) -> None:
+    """Search for the learning rate of a network, on its validation loss (sections 4.4 and 4.5).
+
+    Args:
+        search: options.
+        output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
+            and a figure of them. A killed search goes on with the same command.
+        data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
+    """
+    from fgrad.search.networks import write
+
+    trials = _folder(output)
+    with _bar("trials", lambda done, total: None) as progress:  # every trial says its own line
+        found = write(search, trials, data_dir and data_dir.expanduser(), progress=progress)
+    _show(output, "search_fc", found)
+
+
+def search(
+    row: Annotated[None, tyro.conf.subcommand("functions", constructor=search_functions)]
+    | Annotated[None, tyro.conf.subcommand("network", constructor=search_network)],
+) -> None:
+    """Search for the learning rate of a table row (sections 4.2 to 4.5)."""
+
+
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"quality": quality, "optimize": optimize, "train": train},
+            {"quality": quality, "optimize": optimize, "train": train, "search": search},
             description="Multi-tangent forward gradients, one run at a time.",
-            config=(tyro.conf.AvoidSubcommands, tyro.conf.OmitArgPrefixes),
+            config=(
+                tyro.conf.AvoidSubcommands,
+                tyro.conf.OmitArgPrefixes,
+                tyro.conf.OmitSubcommandPrefixes,
+            ),
         )
     except config.ConfigError as error:
         sys.exit(f"fgrad: {error}")
@@ -101,6 +155,30 @@ def _check(output: Path) -> None:
     if not output.name or output.is_dir():
         raise config.ConfigError(f"output = {str(output)!r}: a folder; a file name is needed")
     config.check_writable(output.parent)
+
+
+def _folder(output: Path) -> Path:
+    """Refuse a folder before anything is computed for it; the Parquet file that goes into it."""
+    if output.is_file():
+        raise config.ConfigError(f"output = {str(output)!r}: a file; a folder is needed")
+    config.check_writable(output)
+    return output / "trials.parquet"
+
+
+def _show(output: Path, figure: str, found: "Found") -> None:
+    """Write the table and the figure of a search, and say what it found."""
+    from importlib import import_module
+
+    from fgrad import rates, summary
+    from fgrad.figures import style
+
+    trials = summary.searches([str(output / "trials.parquet")], [None])
+    rates.write_table(output / "learning_rates.csv", trials)
+    drawn = import_module(f"fgrad.figures.{figure}").draw({figure: trials})
+    style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
+    edge = f"; the best, {found.best_lr:g}, is at the {found.edge} edge" if found.edge else ""
+    near = f"{found.within} of {len(trials)} rates are within the margin of the best"
+    print(f"learning rate {found.lr:g}, loss {found.loss:.6g}; {near}{edge}")
 
 
 @contextmanager

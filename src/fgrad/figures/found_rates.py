@@ -3,15 +3,16 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from fgrad.figures import style
-from fgrad.figures.search_functions import DEGENERATE, entry, legend
+from fgrad.figures.search_functions import entry, legend
 
 
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
     """One panel for each function."""
     frame = summaries["search_functions"]
-    frame = frame[frame["selected"] & (frame["start"] - frame["minimum"] > DEGENERATE)]
+    frame = frame[frame["selected"] & (frame["start"] > frame["minimum"])]
     if frame.empty:
         return style.nothing()
     names = list(frame["function"].drop_duplicates())
@@ -28,9 +29,10 @@ def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
             open_ = look | {"ls": "", "fillstyle": "none", "markeredgewidth": 0.8}
             axis.plot(n, one["published"], **open_, markersize=6)
         axis.set_yscale("log")
+        axis.yaxis.set_minor_locator(NullLocator())
         axis.set_title(style.FUNCTION_LABELS.get(function, function))
         axis.set_xlabel("dimension $n$")
         style.log2_ticks(axis, float(np.max(frame["n"])))
     axes[0].set_ylabel("learning rate")
-    legend(figure, [entry(*pair) for pair in pairs], columns=4)
+    legend(figure, frame, [entry(*pair) for pair in pairs])
     return figure

@@ -42,5 +42,5 @@ def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
         )
         for angle in angles
     ]  # fmt: skip
-    search_functions.legend(figure, handles, columns=len(angles) + 2)
+    search_functions.legend(figure, frame, handles)
     return figure

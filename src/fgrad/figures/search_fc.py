@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
 
 from fgrad.figures import search_functions, style
 
@@ -35,7 +36,10 @@ def losses(frame: pd.DataFrame) -> Figure:
             axis.plot(one["lr"][pruned], one["loss"][pruned], **cross, markersize=4)
             search_functions.line(axis, one[~pruned], look)
         axis.set_xlabel("learning rate")
+        for kind in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            kind(LogFormatter(minor_thresholds=(1.5, 0.7)))
     handles = [search_functions.entry(*pair) for pair in style.methods(frame)]
-    handles.append(Line2D([], [], color="#666666", marker="x", ls="", label="pruned"))
-    search_functions.legend(figure, handles, style.legend_columns(figure))
+    if (frame["stop"] == "pruned").any():
+        handles.append(Line2D([], [], color="#666666", marker="x", ls="", label="pruned"))
+    search_functions.legend(figure, frame, handles)
     return figure

@@ -7,24 +7,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from fgrad.figures import style
 
-DEGENERATE = 1e-30
-"""A search whose losses span no more than this has nothing to show."""
+FLOOR = 1e-40
+"""Lower than in other figures: also among rates that solve a function one is selected."""
 
 
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
     """Rows: functions; columns: dimensions."""
     frame = summaries["search_functions"]
-    frame = frame[np.isfinite(frame["loss"]) & (frame["start"] - frame["minimum"] > DEGENERATE)]
+    frame = frame[np.isfinite(frame["loss"]) & (frame["start"] > frame["minimum"])]
     if frame.empty:
         return style.nothing()
     names = list(frame["function"].drop_duplicates())
     dimensions = sorted(int(n) for n in frame["n"].unique())
     count = len(dimensions)
     chosen = sorted({dimensions[count // 3], dimensions[2 * count // 3], dimensions[-1]})
-    figure = Figure(figsize=(style.PAGE, 1.75 * len(names) + 0.7))
+    width = style.PAGE if len(chosen) > 1 else style.COLUMN
+    figure = Figure(figsize=(width, 1.75 * len(names) + 0.7))
     axes = figure.subplots(len(names), len(chosen), sharex=True, sharey="row", squeeze=False)
     pairs = style.methods(frame)
     for row, function in zip(axes, names, strict=True):
@@ -42,7 +44,7 @@ def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
                 axis.set_ylabel("")
     for axis in axes[-1]:
         axis.set_xlabel("learning rate")
-    legend(figure, [entry(*pair) for pair in pairs], columns=4)
+    legend(figure, frame, [entry(*pair) for pair in pairs])
     return figure
 
 
@@ -59,12 +61,12 @@ def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -
         return
     frame = frame.sort_values("lr")
     lr = frame["lr"].to_numpy(dtype=float)
-    loss = style.shown(
-        frame["loss"], float(frame["minimum"].iloc[0]), float(frame["start"].iloc[0])
-    )
+    first = frame.iloc[0]
+    loss = style.shown(frame["loss"], float(first["minimum"]), float(first["start"]), FLOOR)
     marks(axis, frame, lr, loss, look)
     axis.plot(lr, loss, color=look["color"], ls=ls, lw=0.9, zorder=2)
     axis.set_xscale("log")
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, Any]) -> None:
@@ -81,12 +83,14 @@ def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, A
         axis.plot(published, height, **shape, markersize=7, fillstyle="none", zorder=3)
 
 
-def legend(figure: Figure, handles: list[Line2D], columns: int) -> None:
+def legend(figure: Figure, frame: pd.DataFrame, handles: list[Line2D]) -> None:
     """What lines are of, and what filled and open markers mean."""
     shape: dict[str, Any] = {"color": "#666666", "marker": "o", "ls": ""}
     found = Line2D([], [], **shape, markersize=5.5, label="selected")
     published = Line2D([], [], **shape, markersize=7, fillstyle="none", label="published")
-    figure.legend(handles=[*handles, found, published], loc="outside lower center", ncols=columns)
+    handles = [*handles, found, *([published] if frame["published"].notna().any() else [])]
+    columns = style.legend_columns(figure)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
 def entry(gradient: str, k: int | None) -> Line2D:

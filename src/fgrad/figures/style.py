@@ -199,14 +199,16 @@ def logarithmic(minimum: float) -> bool:
     return minimum == 0
 
 
-def shown(value: pd.Series, minimum: float, start: float) -> npt.NDArray[np.float64]:
+def shown(
+    value: pd.Series, minimum: float, start: float, floor: float = FLOOR
+) -> npt.NDArray[np.float64]:
     """What is plotted of values of a function.
 
-    Values themselves where the minimum is zero, `FLOOR` at least; else the gap to the minimum as a
-    part of the starting gap, (f(x) − f*)/(f(x₀) − f*). Infinite and missing values become NaN.
+    Values themselves where the minimum is zero, at least ``floor``; else the gap to the minimum as
+    a part of the starting gap, (f(x) − f*)/(f(x₀) − f*). Infinite and missing values become NaN.
     """
     y = value.to_numpy(dtype=float)
-    y = np.maximum(y, FLOOR) if logarithmic(minimum) else (y - minimum) / (start - minimum)
+    y = np.maximum(y, floor) if logarithmic(minimum) else (y - minimum) / (start - minimum)
     return np.where(np.isfinite(y), y, np.nan)
 
 

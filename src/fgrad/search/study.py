@@ -34,7 +34,10 @@ WIDENED = 100.0
 """Factor by which a range grows, once, beyond the edge where its best rate lies."""
 
 RESOLUTION = 2.0**-23
-"""Relative spacing of float32: losses closer to their minimum than this times it are the same."""
+"""Relative spacing of float32: losses as large as their minimum that differ by less are equal."""
+
+NAME = "lr"
+"""Of the one study in a journal."""
 
 Say = Callable[[str], None]
 
@@ -98,8 +101,9 @@ def select(
     """Of the rates within the margin of the best the one closest to their mean on the log scale.
 
     Within the margin is L − L* ≤ (1 + m)(L_best − L*) for the minimum L*: a relative margin that
-    does not depend on the sign of the losses. Where there is no minimum, what the best has fallen
-    since the start takes the place of L_best − L*.
+    does not depend on the sign of the losses; differences that float32 does not resolve at L* do
+    not count. Where there is no minimum, what the best has fallen since the start takes the place
+    of L_best − L*.
 
     Args:
         rates: learning rates that were tried.
@@ -117,10 +121,10 @@ def select(
     if not np.isfinite(loss[best]):
         return None
     if math.isinf(scale.minimum):
-        above = max(0.0, scale.start - loss[best])
+        allowed = margin * max(0.0, scale.start - loss[best])
     else:
-        above = max(loss[best] - scale.minimum, RESOLUTION * abs(scale.minimum))
-    near = np.flatnonzero(loss <= loss[best] + margin * above)
+        allowed = max(margin * (loss[best] - scale.minimum), RESOLUTION * abs(scale.minimum))
+    near = np.flatnonzero(loss <= loss[best] + allowed)
     away = np.abs(np.log(lr[near]) - np.log(lr[near]).mean())
     chosen = near[int(away.argmin())]
     lowest = np.flatnonzero(loss == loss[best])
@@ -163,7 +167,7 @@ def conduct(
 
         def selection(bounds: tuple[float, float], numbers: range) -> Found:
             _extend(study, bounds, numbers, evaluate, generation)
-            trials = study.get_trials(deepcopy=False)
+            trials = study.get_trials(deepcopy=False)[: numbers.stop]
             losses = [
                 t.value if t.value is not None and t.state == TrialState.COMPLETE else math.inf
                 for t in trials
@@ -313,9 +317,11 @@ def _open(journal: Path, description: dict[str, Any], seed: int, say: Say) -> op
     try:
         held = cast(Any, _Held())
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=held))
-        study = optuna.create_study(
-            storage=storage, study_name="lr", sampler=_Halton(seed), load_if_exists=True
-        )
+        sampler = _Halton(seed)
+        if storage.get_all_studies():
+            study = optuna.load_study(study_name=NAME, storage=storage, sampler=sampler)
+        else:
+            study = optuna.create_study(study_name=NAME, storage=storage, sampler=sampler)
         recorded = study.user_attrs.get("search")
         trials = study.get_trials(deepcopy=False)
     except Exception as error:  # whatever the lines hold, replaying them may fail in any way

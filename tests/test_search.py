@@ -1,0 +1,451 @@
+"""The learning-rate search: its selection rule, its rates, and what a kill leaves of it."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fgrad import config, descent, rates, results, summary
+from fgrad.config import ConfigError, FunctionSearch, SearchOptions
+from fgrad.networks import NetworkSearch
+from fgrad.search import functions, networks, study
+from fgrad.search.study import Outcome, Scale, select
+
+ZERO = Scale(0.0, 1.0)
+SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
+
+some_rates = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=30, unique=True)
+
+
+@given(lr=some_rates, data=st.data(), margin=st.floats(0, 1))
+def test_the_selected_rate_is_within_the_margin_and_central(lr, data, margin):
+    loss = data.draw(
+        st.lists(
+            st.one_of(st.floats(0, 100), st.just(math.inf), st.just(math.nan)),
+            min_size=len(lr),
+            max_size=len(lr),
+        )
+    )
+    found = select(lr, loss, ZERO, margin)
+    finite = [value for value in loss if math.isfinite(value)]
+    if not finite:
+        assert found is None
+        return
+    near = [r for r, v in zip(lr, loss, strict=True) if v <= (1 + margin) * min(finite)]
+    assert found.best_loss == min(finite)
+    assert found.lr in near or math.isclose(found.loss, (1 + margin) * min(finite))
+    centre = np.mean(np.log(near))
+    away = abs(math.log(found.lr) - centre)
+    assert away <= min(abs(math.log(r) - centre) for r in near) + 1e-9
+    assert select(lr[::-1], loss[::-1], ZERO, margin) == found  # whatever the order
+
+
+@given(shift=st.sampled_from([-2506.63464605, -1.0, 7.0]), margin=st.sampled_from([0.0, 0.05, 0.5]))
+def test_the_margin_is_of_what_is_above_the_minimum(shift, margin):
+    """A relative margin around a negative loss would select nothing, or everything."""
+    lr = [1e-3, 1e-2, 1e-1, 1.0]
+    loss = [2.0, 1.0, 1.04, 3.0]
+    plain = select(lr, loss, ZERO, margin)
+    moved = select(lr, [value + shift for value in loss], Scale(shift, shift + 5), margin)
+    assert (moved.lr, moved.within) == (plain.lr, plain.within)
+
+
+def test_losses_at_a_negative_minimum_are_equal_up_to_rounding():
+    minimum = -2506.63464605
+    loss = [-2000.0, -2506.6345, -2506.634765625, -2506.634521484375, -2100.0]
+    found = select([1e-4, 1e-3, 1e-2, 1e-1, 1.0], loss, Scale(minimum, 0.0), 0.05)
+    assert (found.within, found.lr) == (3, 1e-2)
+
+
+def test_without_a_minimum_the_margin_is_of_the_fall():
+    found = select([0.1, 1.0, 10.0], [-96.0, -100.0, -3.0], Scale(-math.inf, 0.0), 0.05)
+    assert found.within == 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "edge"),
+    [
+        ([1.0, 2.0, 3.0], "low"),
+        ([3.0, 2.0, 1.0], "high"),
+        ([3.0, 1.0, 2.0], ""),
+        ([3.0, 1.0, math.inf], ""),  # rates beyond the best were tried: they diverge
+        ([1.0, 1.0, 1.0], ""),  # a constant has no best rate
+        ([1.0, 1.0, 2.0], ""),
+        ([1.0], ""),
+    ],
+)
+def test_a_best_rate_at_the_edge(loss, edge):
+    assert select([0.1, 1.0, 10.0][: len(loss)], loss, ZERO, 0.05).edge == edge
+
+
+def conducted(search, journal, loss, said=None, **changes):
+    """A search whose losses are known; which trials were evaluated is appended to ``said``."""
+
+    def evaluate(trials, earlier):
+        for trial in trials:
+            if not trial.state.is_finished():
+                if said is not None:
+                    said.append(trial.number)
+                value = loss(trial.params["lr"])
+                yield trial.number, Outcome(value, None, "completed", (2.0, value))
+
+    arguments = {"generation": 4, "scale": ZERO, "description": {"n": 8}} | changes
+    return study.conduct(search, journal, evaluate=evaluate, **arguments)
+
+
+def bowl(lr: float) -> float:
+    return 1 + math.log10(lr / 3e-3) ** 2
+
+
+def seen(trials) -> list[tuple]:
+    return [(t.number, t.params["lr"], t.value, t.state.name) for t in trials]
+
+
+def test_rates_are_log_uniform_and_depend_on_seed_and_number_alone(tmp_path):
+    few, many = (
+        [
+            t.params["lr"]
+            for t in conducted(SearchOptions(evaluations=n), tmp_path / f"{n}", bowl)[0]
+        ]
+        for n in (7, 64)
+    )
+    assert many[:7] == few
+    assert all(1e-6 <= lr <= 1 and lr == float(f"{lr:.6g}") for lr in many)
+    decades = np.histogram(np.log10(many), bins=6, range=(-6, 0))[0]
+    assert decades.min() >= 9  # of 64: as even as it gets
+    assert len(set(many)) == 64
+    other, _ = conducted(SearchOptions(evaluations=7, seed=1), tmp_path / "other", bowl)
+    assert [t.params["lr"] for t in other] != few
+
+
+@settings(max_examples=40, deadline=None)
+@given(where=st.floats(0, 1))
+def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(tmp_path_factory, where):
+    """A kill leaves the journal cut off at any byte."""
+    home = tmp_path_factory.mktemp("killed")
+    search = SearchOptions(evaluations=6, range=(1e-2, 1.0))
+    whole, journal = home / "whole", home / "journal"
+    trials, found = conducted(search, whole, lambda lr: lr)  # the best is at the edge
+    assert found.widened
+    content = whole.read_bytes()
+    journal.write_bytes(content[: int(where * len(content))])
+    kept = json_lines(journal)
+    evaluated = []
+    again, found_again = conducted(search, journal, lambda lr: lr, evaluated)
+    assert (seen(again), found_again) == (seen(trials), found)
+    told = sum(line["op_code"] == 6 and "values" in line for line in kept)
+    assert len(evaluated) == len(trials) - told  # what was finished is not done again
+
+
+def json_lines(path: Path) -> list[dict]:
+    lines = []
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        lines.append(json.loads(line))
+    return lines
+
+
+@pytest.mark.parametrize(
+    "damage", [b'{"op_code": 4, "trial', b"\0\0\0\0", b"nonsense\nmore\n", b"3\n"]
+)
+def test_a_damaged_end_is_cut_off_and_said(tmp_path, damage):
+    search, journal = SearchOptions(evaluations=6), tmp_path / "journal"
+    trials, _ = conducted(search, journal, bowl)
+    lines = len(journal.read_bytes().splitlines())
+    journal.write_bytes(journal.read_bytes() + damage)
+    said, evaluated = [], []
+    again, _ = conducted(search, journal, bowl, evaluated, say=said.append)
+    assert seen(again) == seen(trials)
+    assert evaluated == []
+    assert said[0] == f"{journal}: damaged from line {lines + 1} on; what stands before it is kept"
+    assert said[1] == "resumed: 6 of 6 trials are finished"
+
+
+def test_a_journal_of_another_search_is_refused_and_kept(tmp_path):
+    journal = tmp_path / "journal"
+    conducted(SearchOptions(evaluations=3), journal, bowl)
+    before = journal.read_bytes()
+    with pytest.raises(ConfigError) as caught:
+        conducted(SearchOptions(evaluations=3), journal, bowl, description={"n": 9})
+    assert str(caught.value) == (
+        f"{journal}: not the journal of this search; move or delete it to start anew: n = 8, here 9"
+    )
+    assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}\n', '{"op_code": 4, "worker_id": "x"}\n'])
+def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path, content):
+    journal = tmp_path / "journal"
+    journal.write_text(content)
+    with pytest.raises(ConfigError, match="not the journal of this search") as caught:
+        conducted(SearchOptions(evaluations=3), journal, bowl)
+    assert "\n" not in str(caught.value)
+    assert journal.read_text() == content
+
+
+def test_two_at_work_on_one_journal_are_refused(tmp_path):
+    journal = tmp_path / ".x.journal"
+    with (
+        FileLock(journal.with_suffix(".lock")),
+        pytest.raises(ConfigError, match="another search is at work on it"),
+    ):
+        conducted(SearchOptions(evaluations=3), journal, bowl)
+
+
+def test_where_every_rate_diverges_one_line_says_so_and_the_trials_are_kept(tmp_path):
+    search, journal = SearchOptions(evaluations=4, range=(10, 100)), tmp_path / "journal"
+    for expected in ([0, 1, 2, 3], []):
+        evaluated = []
+        with pytest.raises(ConfigError) as caught:
+            conducted(search, journal, lambda lr: math.inf, evaluated)
+        assert evaluated == expected
+        assert str(caught.value) == "range = [10, 100]: all 4 rates diverge; lower ones are needed"
+
+
+@pytest.mark.parametrize(
+    ("loss", "found", "edge"),
+    [
+        (lambda lr: abs(math.log(lr / 30)), (10, 60), ""),
+        (lambda lr: abs(math.log(lr / 0.03)), (0.02, 0.05), ""),
+        (lambda lr: lr, (0.01, 0.02), "low"),
+        (lambda lr: 1 / lr, (50, 100), "high"),
+    ],
+)
+def test_the_range_is_widened_once_where_the_best_is_at_its_edge(tmp_path, loss, found, edge):
+    search, said = SearchOptions(evaluations=10, range=(1, 10) if edge == "low" else (0.1, 1)), []
+    if not edge:
+        search = search.model_copy(update={"range": (1.0, 10.0)})
+    if edge == "low":
+        search = search.model_copy(update={"range": (1.0, 10.0)})
+    trials, selected = conducted(search, tmp_path / "journal", loss, say=said.append)
+    low, high = search.range
+    assert len(trials) == 20  # two decades more, but no more evaluations than before
+    assert selected.widened
+    assert selected.edge == edge
+    assert found[0] <= selected.lr <= found[1]
+    assert f"is at the edge of [{low:g}, {high:g}]: 10 more from" in said[0]
+    assert ("still at the edge" in said[-1]) == bool(edge)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"range": [0.1, 0.1]}, "range = [0.1, 0.1]: the first bound must be below the second"),
+        ({"range": [1.0, 0.1]}, "range = [1.0, 0.1]: the first bound must be below the second"),
+        ({"range": [0.0, 0.1]}, "range.0 = 0.0: Input should be greater than 0"),
+        ({"range": [0.1]}, "range.1: required"),
+        ({"evaluations": 0}, "evaluations = 0: Input should be greater than or equal to 1"),
+        ({"repeats": 0}, "repeats = 0: Input should be greater than or equal to 1"),
+        ({"margin": -0.1}, "margin = -0.1: Input should be greater than or equal to 0"),
+        ({"lr": 0.1}, "lr = 0.1: unknown key"),
+    ],
+)
+def test_wrong_searches(changes, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.validate(FunctionSearch, SPHERE | changes, "search")
+
+
+def test_a_function_search(tmp_path):
+    search = FunctionSearch(**SPHERE, evaluations=30, range=(1e-3, 10))
+    path = tmp_path / "trials.parquet"
+    found = functions.write(search, path, say=lambda line: None)
+    frame = results.read(path)
+    assert list(frame.columns) == [*results.FUNCTION_ROW, *results.SEARCH]
+    assert [p.name for p in tmp_path.iterdir()] == ["trials.parquet"]
+    assert frame["trial"].tolist() == list(range(30))
+    assert frame.loc[frame["selected"], "lr"].tolist() == [found.lr]
+    seeds = config.repeat_seeds(0, "search", 2)
+    for row in frame[frame["lr"] < 0.3].head(4).itertuples():
+        (alone,) = descent.descend_all(search, [row.lr], seeds)
+        finals = [values[-1] for values in alone.values]
+        assert row.loss == pytest.approx(np.mean(finals), rel=1e-4)
+        assert row.loss_std == pytest.approx(np.std(finals, ddof=1), rel=1e-3)
+    diverged = frame[frame["stop"] == "diverged"]
+    assert len(diverged)
+    assert (diverged["loss"] == np.inf).all()
+    known = results.provenance(path)
+    assert known["found"]["lr"] == found.lr
+    assert known["scale"] == {"minimum": 0.0, "start": 8.0}
+    assert known["seeds"] == seeds
+    assert 0.1 < found.lr < 1.5
+
+
+def test_a_function_search_is_the_same_twice_and_after_a_kill(tmp_path, monkeypatch):
+    search = FunctionSearch(**SPHERE, evaluations=12)
+    first, second, killed = (tmp_path / name for name in ("a.parquet", "b.parquet", "c.parquet"))
+    functions.write(search, first)
+    functions.write(search, second)
+    tell, told = study._tell, []
+
+    def die(*arguments):
+        if len(told) == 5:
+            raise KeyboardInterrupt
+        told.append(arguments)
+        tell(*arguments)
+
+    monkeypatch.setattr(study, "_tell", die)
+    with pytest.raises(KeyboardInterrupt):
+        functions.write(search, killed)
+    assert not killed.exists()
+    assert list(tmp_path.glob(".c.*.journal"))
+    monkeypatch.setattr(study, "_tell", tell)
+    said = []
+    functions.write(search, killed, say=said.append)
+    assert said[0] == "resumed: 5 of 12 trials are finished"
+    assert not list(tmp_path.glob(".c.*"))
+    for other in (second, killed):
+        pd.testing.assert_frame_equal(results.read(other), results.read(first), check_exact=True)
+
+
+def test_a_rate_for_all_angles_is_judged_at_all_of_them(tmp_path):
+    common = SPHERE | {"gradient": "fg-mean", "evaluations": 5, "range": (1e-3, 1e-1)}
+    losses = {}
+    for angle in ((30.0,), (90.0,), (30.0, 90.0)):
+        functions.write(FunctionSearch(**common, angle=angle), tmp_path / "x.parquet")
+        losses[angle] = results.read(tmp_path / "x.parquet")
+    both = losses[30.0, 90.0]
+    assert both["angle_deg"].isna().all()
+    assert (losses[30.0,]["angle_deg"] == 30).all()
+    mean = (losses[30.0,]["loss"] + losses[90.0,]["loss"]) / 2
+    np.testing.assert_allclose(both["loss"], mean, rtol=1e-6)
+
+
+FC = {
+    "model": "fc",
+    "width": 256,
+    "reduce": 16,
+    "dataset": "mnist5k",
+    "gradient": "frog",
+    "k": 2,
+    "device": "cpu",
+    "experiment": "fc",
+    "evaluations": 6,
+    "epochs": 3,
+    "generation": 3,
+    "warmup": 1,
+    "range": (1e-3, 30),
+}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("fc") / "trials.parquet"
+    networks.write(NetworkSearch(**FC), path, say=lambda line: None)
+    return path
+
+
+def test_a_network_search(searched):
+    frame = results.read(searched)
+    assert list(frame.columns) == [*results.NETWORK_ROW, *results.SEARCH]
+    assert [p.name for p in searched.parent.iterdir()] == [searched.name]
+    assert set(frame["stop"]) <= {"completed", "pruned", "diverged", "stalled"}
+    found = results.provenance(searched)["found"]
+    chosen = frame[frame["selected"]].iloc[0]
+    assert chosen["lr"] == found["lr"]
+    assert chosen["stop"] == "completed"
+    # the trial's training, by itself: the same numbers
+    task = {key: value for key, value in FC.items() if key in networks.TrainTask.model_fields}
+    (seed,) = config.repeat_seeds(0, "search", 1)
+    run = networks.TrainRun(**task, lr=chosen["lr"], seed=seed)
+    alone = networks.train(run, networks.data("mnist5k", None, "cpu"))
+    assert min(epoch["val_loss"] for epoch in alone.epochs) == chosen["loss"]
+
+
+@pytest.mark.parametrize("in_flight", [2, 3])
+def test_trials_in_flight_change_no_number(searched, tmp_path, in_flight):
+    path = tmp_path / "trials.parquet"
+    networks.write(NetworkSearch(**FC, in_flight=in_flight), path, say=lambda line: None)
+    pd.testing.assert_frame_equal(results.read(path), results.read(searched), check_exact=True)
+
+
+def test_a_network_search_killed_in_a_training_goes_on_there(searched, tmp_path, monkeypatch):
+    path, save, saved = tmp_path / "trials.parquet", networks.train.__globals__["_State"].save, []
+
+    def die(self, *arguments):
+        save(self, *arguments)
+        saved.append(arguments)
+        if len(saved) == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(networks.train.__globals__["_State"], "save", die)
+    with pytest.raises(KeyboardInterrupt):
+        networks.write(NetworkSearch(**FC), path, say=lambda line: None)
+    assert list(tmp_path.glob(".trials.*.journal"))
+    assert list(tmp_path.glob(".trials.*.checkpoint"))
+    assert not path.exists()
+    monkeypatch.setattr(networks.train.__globals__["_State"], "save", save)
+    said = []
+    networks.write(NetworkSearch(**FC), path, say=said.append)
+    assert re.fullmatch(r"resumed: [1-5] of 6 trials are finished|resumed: 1 of 6.*", said[0])
+    assert [p.name for p in tmp_path.iterdir()] == ["trials.parquet"]
+    pd.testing.assert_frame_equal(results.read(path), results.read(searched), check_exact=True)
+
+
+def finished(number: int, losses: list[float]) -> optuna.trial.FrozenTrial:
+    return optuna.trial.create_trial(value=min(losses), intermediate_values=dict(enumerate(losses)))
+
+
+def test_a_trial_is_pruned_by_the_median_of_earlier_ones():
+    search = NetworkSearch(**FC)
+    earlier = [finished(i, [2.3, 2.0, 0.1 * i]) for i in range(1, 8)]
+    prune = networks._pruning(search, earlier)
+    assert [prune(losses) for losses in ([2.3], [2.3, 2.1], [2.3, 2.1, 0.5])] == [False, True, True]
+    good = networks._pruning(search, earlier)
+    assert [good(losses) for losses in ([9.0], [9.0, 1.9], [9.0, 1.9, 0.3])] == [
+        False,
+        False,
+        False,
+    ]
+    late = networks._pruning(search, earlier)
+    assert late([2.3, 2.1, 0.5])  # a resumed trial is told all it had before
+    none = networks._pruning(search.model_copy(update={"pruning": "none"}), earlier)
+    assert not none([2.3, 2.3, 2.3])
+    assert not networks._pruning(search, [])([2.3, 2.3, 2.3])
+
+
+def test_a_pruned_trial_is_not_selected(tmp_path):
+    def evaluate(trials, earlier):
+        for trial in trials:
+            low = trial.params["lr"] < 1e-3
+            yield (
+                trial.number,
+                Outcome(0.1 if low else 0.5, None, "pruned" if low else "completed", (0.1,)),
+            )
+
+    search = SearchOptions(evaluations=20)
+    trials, found = study.conduct(search, tmp_path / "j", {}, evaluate, 5, ZERO)
+    assert found.lr >= 1e-3
+    assert {t.state.name for t in trials} == {"PRUNED", "COMPLETE"}
+
+
+def test_a_found_table_is_a_learning_rate_table(tmp_path, searched):
+    paths = []
+    for n in (2, 8):
+        for gradient, k in (("bp", None), ("frog", 2)):
+            values = SPHERE | {"n": n, "gradient": gradient, "k": k, "evaluations": 6}
+            paths.append(str(tmp_path / f"{n}{gradient}.parquet"))
+            functions.write(FunctionSearch(**values), paths[-1])
+    table = tmp_path / "functions.csv"
+    rates.write_table(table, summary.searches(paths, [None] * 4))
+    assert table.read_text().splitlines()[0] == "function,n,gradient,k,lr"
+    rows = rates.read_table(table, rates.FunctionRow)
+    assert [row.lr for row in rows] == [results.provenance(p)["found"]["lr"] for p in paths]
+    assert rows[0].key[:4] == ("sphere", 2, "bp", None)
+    rates.write_table(tmp_path / "fc.csv", summary.searches([str(searched)], [0.3]))
+    (row,) = rates.read_table(tmp_path / "fc.csv", rates.NetworkRow)
+    assert row.key == ("fc", "fc", 256, "mnist5k", "frog", 2)
+
+
+def test_a_run_takes_the_rate_its_search_found(tmp_path):
+    path = tmp_path / "trials.parquet"
+    found = functions.write(FunctionSearch(**SPHERE, evaluations=4), path)
+    run = {"function": "sphere", "lr": None}
+    assert results.with_rate(run, [str(path)]) == {"function": "sphere", "lr": found.lr}
+    assert results.with_rate({"lr": 0.5}, []) == {"lr": 0.5}
