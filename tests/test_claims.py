@@ -163,8 +163,49 @@ BREAKERS = {
 }  # fmt: skip
 
 
+SEARCHED = {
+    "found-rates-descend-as-far": ("4.2", "compared_functions"),
+    "found-rates-at-an-angle-descend-as-far": ("4.3", "compared_angles"),
+    "found-rates-train-as-well": ("4.4", "compared_fc"),
+    "found-rates-classify-as-well": ("4.5", "compared_sota"),
+}
+
+
 def test_every_claim_has_a_breaker():
-    assert set(BREAKERS) == {one.name for one in claims.CLAIMS}
+    assert {*BREAKERS, *SEARCHED} == {one.name for one in claims.CLAIMS}
+
+
+def compared_frame(worse: int, rows: int = 40) -> pd.DataFrame:
+    frame = pd.DataFrame({"function": "sphere", "n": range(rows), "gradient": "bp"})
+    constant = {"degenerate": False, "verdict": "equal", "found_lr": 0.2, "published_lr": 0.1}
+    constant |= {"found_diverged": 0, "published_diverged": 0}
+    constant |= {"ratio": 1.3, "ratio_low": 1.1, "ratio_high": 1.5}
+    frame = frame.assign(**constant)
+    frame.loc[: worse - 1, "verdict"] = "worse"
+    return frame
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_found_rates_against_published_ones(name):
+    section, summary = SEARCHED[name]
+
+    def judged(frame):
+        (one,) = claims.judge({summary: frame}, f"{section} search")
+        assert one["name"] == name
+        return one
+
+    assert judged(compared_frame(worse=2))["verdict"] == "holds"
+    failing = compared_frame(worse=3)
+    failing.loc[1, "found_diverged"] = 2
+    one = judged(failing)
+    assert one["verdict"] == "fails"
+    assert "92.5% of 40 rows are not worse: 0 better, 37 equal, 3 worse" in one["evidence"]
+    assert "n=0 bp: 1.3 (1.1 to 1.5) times as far above the minimum" in one["evidence"]
+    assert "n=1 bp: 2 seeds diverge instead of 0, rate 2 of the published" in one["evidence"]
+    nothing = compared_frame(worse=3)
+    nothing.loc[0, "degenerate"] = True
+    nothing.loc[1:, "verdict"] = "unpublished"
+    assert judged(nothing)["verdict"] == "not decidable"
 
 
 @pytest.mark.parametrize("name", BREAKERS)

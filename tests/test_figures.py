@@ -49,9 +49,11 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         run = {"function": "styblinski-tang", "n": 16, "gradient": gradient, "k": 4, "lr": 0.01}
         angles.append(path(f"angle{gradient}"))
         descent.write(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
-    fc = [(("fc", 16, "mnist5k"), folder), (("fc", 64, "mnist5k"), folder)]
-    sota = [((model, None, "cifar10"), folder) for model in ("resnet18", "vit", "own")]
-    fc, sota = ([file for net in nets for file in trained(*net)] for nets in (fc, sota))
+    nets = {
+        "fc": [(("fc", 16, "mnist5k"), folder), (("fc", 64, "mnist5k"), folder)],
+        "sota": [((model, None, "cifar10"), folder) for model in ("resnet18", "vit", "own")],
+    }
+    fc, sota = ([file for net in part for file in trained(*net)] for part in nets.values())
     return {
         "fc": summary.networks(fc),
         "fc_curves": summary.network_curves(fc),
@@ -63,7 +65,35 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         "functions": summary.functions(runs),
         "curves": summary.curves(runs),
         "angle_curves": summary.curves(angles),
+        "search_functions": pd.concat(
+            searched(function=function, n=n, gradient=gradient, k=k, minimum=minimum)
+            for function, minimum in (("sphere", 0.0), ("styblinski-tang", -80.0))
+            for n in (2, 16)
+            for gradient, k in (("bp", None), ("frog", 2), ("mine", 2))
+        ),
+        "search_angles": pd.concat(
+            searched(gradient=gradient, k=16, angle_deg=angle, minimum=-80.0)
+            for gradient, angle in (("fg-mean", 30.0), ("fg-mean", 90.0), ("frog", np.nan))
+        ),
+        **{
+            f"search_{name}": pd.concat(
+                searched(**dict(zip(style.NETWORK, network, strict=True)), gradient=g, k=k)
+                for network, _ in networks
+                for g, k in TRAINED
+            )
+            for name, networks in (("fc", nets["fc"]), ("sota", nets["sota"]))
+        },
     }
+
+
+def searched(minimum: float = 0.0, **row) -> pd.DataFrame:
+    """A search of seven rates: the fourth is the best, the last diverges, the first was pruned."""
+    loss = minimum + np.array([9.0, 8.0, 4.0, 1.0, 2.0, 7.0, np.inf])
+    frame = pd.DataFrame({"lr": np.geomspace(1e-6, 1, 7), "loss": loss, "stop": "completed"})
+    frame.loc[0, "stop"] = "pruned"
+    constant = {"published": 10**-2.5, "minimum": minimum, "start": minimum + 10, "edge": ""}
+    frame = frame.assign(selected=frame.index == 3, **constant, **row)
+    return frame.astype({"k": "Int64"} | ({"width": "Int64"} if "width" in frame else {}))
 
 
 def trained(network: tuple[str, int | None, str], folder: Path) -> list[str]:
@@ -289,6 +319,61 @@ def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
         for gradient, k in TRAINED:
             assert lines(axis, style.colour(gradient, k if name in TRAINING else None))
     test_draws_and_saves(name, summaries | fc | sota, tmp_path)
+
+
+def marks(axis, colour, filled: bool) -> list[tuple[float, float]]:
+    """Where single markers of a colour stand."""
+    return [
+        tuple(line.get_xydata()[0])
+        for line in axis.lines
+        if np.allclose(to_rgb(line.get_color()), colour)
+        and line.get_linestyle() == "None"
+        and line.get_marker() != "x"
+        and (line.get_fillstyle() == "full") == filled
+    ]
+
+
+@pytest.mark.parametrize("name", ["search_functions", "search_fc", "search_sota"])
+def test_searches_mark_what_was_selected_and_what_was_published(name, summaries):
+    figure = draw(name, summaries)
+    colour = style.colour("frog", 2)
+    for axis in figure.axes:
+        (curve,) = [line for line in lines(axis, colour) if len(line.get_xdata()) > 2]
+        network = name != "search_functions"
+        rates = np.geomspace(1e-6, 1, 7)[network:6]  # the last diverges, the first is pruned
+        assert curve.get_xdata() == pytest.approx(rates)
+        assert axis.get_xscale() == "log"
+        (selected,) = marks(axis, colour, filled=True)
+        assert selected == pytest.approx((1e-3, np.interp(-3, np.log10(rates), curve.get_ydata())))
+        (published,) = marks(axis, colour, filled=False)
+        assert published[0] == pytest.approx(10**-2.5)
+        around = curve.get_ydata()[[list(rates).index(r) for r in rates if 9e-4 < r < 2e-2]]
+        assert around.min() < published[1] < around.max()
+        assert len(crosses(axis)) == (len(TRAINED) if network else 0)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts[-2:] == ["selected", "published"]
+    unknown = summaries[name].assign(published=np.nan)
+    figure = draw(name, summaries, **{name: unknown})
+    assert "published" not in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert not marks(figure.axes[0], colour, filled=False)
+
+
+def test_found_and_published_rates_over_the_dimension(summaries):
+    figure = draw("found_rates", summaries)
+    for axis in figure.axes:
+        (line,) = lines(axis, style.colour("frog", 2))
+        assert line.get_xydata().tolist() == [
+            [2.0, pytest.approx(1e-3)],
+            [16.0, pytest.approx(1e-3)],
+        ]
+        assert marks(axis, style.colour("frog", 2), filled=False)[0][1] == pytest.approx(10**-2.5)
+
+
+@pytest.mark.parametrize("name", ["search_functions", "found_rates", "search_fc", "search_sota"])
+def test_searches_with_nothing_to_show(name, summaries):
+    nothing = {key: f.iloc[:0] for key, f in summaries.items() if key.startswith("search_")}
+    figure = draw(name, summaries | nothing)
+    assert figure.texts[0].get_text() == "nothing to show at this scale"
 
 
 @pytest.mark.parametrize(("name", "sources"), TANGENTS.items())

@@ -164,3 +164,78 @@ def test_parts_of_a_run_are_put_together(tmp_path):
         paths.append(str(tmp_path / f"{first}.parquet"))
         quality.write(QualityRun(n=(8,), k=(2,), samples=20, first=first), paths[-1])
     assert (summary.quality(paths)["count"] == 40).all()
+
+
+def rated(folder: Path, source: str, lr: float, **changes) -> str:
+    """A run as one side of a comparison."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = str(folder / f"{source}.parquet")
+    descent.write(FunctionRun(**RUN | {"seeds": range(5), "lr": lr} | changes), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("found", "published", "verdict"),
+    [(0.05, 0.05, "equal"), (0.05, 0.02, "better"), (0.02, 0.05, "worse"), (9.0, 0.05, "worse")],
+)
+def test_found_rates_are_compared_seed_by_seed(tmp_path, found, published, verdict):
+    steps = {"steps": 400} if found > 1 else {}
+    paths = [rated(tmp_path, "found", found, **steps), rated(tmp_path, "published", published)]
+    row = summary.compared(paths).iloc[0]
+    assert row["verdict"] == verdict
+    assert (row["found_lr"], row["published_lr"]) == (found, published)
+    assert (row["function"], row["n"], row["gradient"], row["k"]) == ("sphere", 4, "fg-mean", 2)
+    assert row["found_diverged"] == (5 if found > 1 else 0)
+    if found > 1:
+        return
+    finals = []
+    for path in paths:
+        frame = results.read(path)
+        finals.append(frame[frame["step"] == 40]["value"].to_numpy())
+    d = np.log10(finals[0]) - np.log10(finals[1])
+    assert row["found_mean"] == pytest.approx(finals[0].mean())
+    assert row["ratio"] == pytest.approx(10 ** d.mean())
+    if d.std() > 0:
+        low, high = scipy_stats.t.interval(0.95, 4, d.mean(), scipy_stats.sem(d))
+        assert (row["ratio_low"], row["ratio_high"]) == pytest.approx((10**low, 10**high))
+
+
+def test_a_row_without_a_published_rate(tmp_path):
+    row = summary.compared([rated(tmp_path, "found", 0.05)]).iloc[0]
+    assert row["verdict"] == "unpublished"
+    assert np.isnan(row["published_lr"])
+    assert row["found_mean"] > 0
+
+
+def test_a_row_for_all_angles_is_compared_once(tmp_path):
+    angles = {"angle": (30.0, 90.0)}
+    paths = [rated(tmp_path, "found", 0.05, **angles), rated(tmp_path, "published", 0.04, **angles)]
+    compared = summary.compared(paths)
+    assert len(compared) == 1
+    assert compared["angle_deg"].isna().all()
+    frame = results.read(paths[0])
+    finals = frame[frame["step"] == 40]
+    assert compared["found_mean"].iloc[0] == pytest.approx(finals["value"].mean())
+
+
+@pytest.mark.parametrize("diverged", [(), (1,)])
+def test_networks_are_compared_by_their_lowest_validation_loss(tmp_path, diverged):
+    paths = []
+    for source, level in (("found", 0.5), ("published", 1.0)):
+        for seed in range(5):
+            losses = np.array([2.3, level + 0.01 * seed, 2.0])
+            columns = dict.fromkeys(results.NETWORKS, losses)
+            columns |= {"experiment": "fc", "model": "fc", "width": 4, "dataset": "mnist5k"}
+            columns |= {"gradient": "frog", "k": 2, "lr": level / 10, "seed": seed}
+            columns |= {"epoch": np.arange(3)}
+            paths.append(str(tmp_path / source / f"repeat{seed}.parquet"))
+            stop = "diverged" if source == "found" and seed in diverged else "completed"
+            run = {"seed": seed}
+            results.write(paths[-1], results.NETWORKS, columns, run=run, stop=stop, n=9)
+    row = summary.compared(paths).iloc[0]
+    assert (row["model"], row["width"], row["found_lr"]) == ("fc", 4, 0.05)
+    assert row["published_mean"] == pytest.approx(1.02)
+    assert row["found_diverged"] == len(diverged)
+    assert row["verdict"] == ("worse" if diverged else "better")
+    d = [np.log10((0.5 + 0.01 * s) / (1 + 0.01 * s)) for s in range(5) if s not in diverged]
+    assert row["ratio"] == pytest.approx(10 ** np.mean(d))

@@ -86,6 +86,35 @@ def test_stops_keep_them(functions):
     assert "angle_deg" not in table
 
 
+def test_comparison():
+    rows = [
+        {"verdict": "equal", "ratio": 1.02, "ratio_low": 0.9, "ratio_high": 1.2},
+        {"verdict": "worse", "found_diverged": 2},
+        {"verdict": "worse", "found_diverged": 5, "found_mean": None},
+        {"verdict": "unpublished", "published_lr": None, "published_mean": None},
+        {"verdict": "equal", "degenerate": True},
+    ]
+    common = {"function": "sphere", "n": 2, "angle_deg": None, "gradient": "frog", "k": 4}
+    common |= {"ratio": None, "ratio_low": None, "ratio_high": None, "degenerate": False}
+    for side in ("found", "published"):
+        common |= {f"{side}_lr": 0.1, f"{side}_mean": 2.0, f"{side}_std": 0.5}
+        common |= {f"{side}_diverged": 0}
+    frame = pd.DataFrame([common | row for row in rows])
+    numbers = [name for name in frame if name.endswith(("_lr", "_mean", "_low", "_high", "ratio"))]
+    table = tables.comparison(frame.astype(dict.fromkeys(numbers, float)))
+    assert list(table.columns[:5]) == ["function", "n", "gradient", "k", "found_lr"]
+    assert table["found_value"].tolist() == [
+        "2 ± 0.5",
+        "2 ± 0.5 (2 diverged)",
+        "diverged",
+        "2 ± 0.5",
+        "2 ± 0.5",
+    ]
+    assert table["published_value"].tolist()[2:] == ["2 ± 0.5", "", "2 ± 0.5"]
+    assert table["ratio"].tolist() == ["1.02 (0.9 to 1.2)", "", "", "", ""]
+    assert table["verdict"].tolist() == ["equal", "worse", "worse", "unpublished", "degenerate"]
+
+
 def test_three_formats(tmp_path):
     frame = pd.DataFrame(
         {"a_b": ["1 ± 2", "x"], "k": pd.array([1, None], "Int64"), "x": [0.123456789, 1.0]}

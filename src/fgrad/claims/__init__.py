@@ -42,7 +42,7 @@ def write(judged: list[dict[str, str]], markdown: str, as_json: str, scale: str)
         scale: what the run covered, in words.
     """
     counts = pd.Series([one["verdict"] for one in judged]).value_counts()
-    lines = ["# Claims of the paper", "", scale, ""]
+    lines = ["# Claims", "", scale, ""]
     lines += [", ".join(f"{verdict}: {count}" for verdict, count in counts.items()) + ".", ""]
     for one in judged:
         lines += [
