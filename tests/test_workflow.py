@@ -79,6 +79,10 @@ class Project:
         assert text.count(old) == 1, (file, old)
         (self.home / file).write_text(text.replace(old, new))
 
+    def search(self) -> None:
+        """Let the learning rates be searched for."""
+        self.edit("config/config.yaml", "learning_rates: published\n", "learning_rates: searched\n")
+
     def runs(self) -> dict[str, Path]:
         folder = self.work / "results/runs"
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.parquet"))}
@@ -92,9 +96,29 @@ def finished(tmp_path_factory) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> Project:
+    """A finished run that searched for its learning rates: from search to figures in one go."""
+    project = Project(tmp_path_factory.mktemp("searched"))
+    project.search()
+    project.run()
+    return project
+
+
 @pytest.fixture
 def project(finished, tmp_path) -> Iterator[Project]:
-    """A finished run that may be changed: a copy of it, of the same age, in its very place."""
+    """A finished run that may be changed."""
+    yield from changeable(finished, tmp_path)
+
+
+@pytest.fixture
+def searched_project(searched, tmp_path) -> Iterator[Project]:
+    """A finished run with searched rates that may be changed."""
+    yield from changeable(searched, tmp_path)
+
+
+def changeable(finished: Project, tmp_path: Path) -> Iterator[Project]:
+    """A copy of a run, of the same age, in its very place."""
     shutil.copytree(
         finished.home.parent, tmp_path / "copy", symlinks=True, copy_function=shutil.copy2
     )
@@ -161,6 +185,24 @@ def test_nothing_to_do(finished):
         ("sota", {"train_network": 8, "summarize": 3, "figure_epoch_time": 1}),
         ("figures", {"measure_quality": 5, "optimize_function": 11, "figure_projection": 1}),
         ("claims", {"measure_quality": 5, "optimize_function": 11, "judge_claims": 5}),
+        (
+            "lr_search_functions",
+            {
+                "search_function": 8,
+                "optimize_function": 16,
+                "collect_searches": 1,
+                "figure_found_rates": 1,
+            },
+        ),
+        (
+            "lr_search_angles",
+            {"search_function": 3, "optimize_function": 6, "figure_search_angles": 1},
+        ),
+        ("lr_search_fc", {"search_network": 4, "train_network": 40, "table_search_fc": 1}),
+        (
+            "lr_search",
+            {"search_function": 11, "search_network": 8, "collect_searches": 5, "judge_claims": 4},
+        ),
     ],
 )
 def test_targets(tmp_path, target, jobs):
@@ -338,6 +380,10 @@ def test_training_killed_and_started_again(tmp_path):
         ("config/learning_rates/functions.csv", "sphere,2,bp,,0.331631", "sphere,2,bp,,-0.331631", "functions.csv, row 186: lr = '-0.331631': Input should be greater than 0"),
         ("tests/tiny.yaml", "models: [resnet18]", "models: [resnet19]", "config: networks.sota.models.0 = 'resnet19': unknown model; allowed: fc, lenet5, resnet18, vit, mlpmixer"),
         ("config/learning_rates/angles.csv", "gradient,k,", "gradient,q,", "angles.csv, row 1: 'q' missing, unknown or twice"),
+        ("config/config.yaml", "learning_rates: published\n", "learning_rates: found\n", "config: learning_rates = 'found': Input should be 'published' or 'searched'"),
+        ("tests/tiny.yaml", "evaluations: 6, repeats: 2}\nangles", "evaluations: 0, repeats: 2}\nangles", "config: functions.search.evaluations = 0: Input should be greater than or equal to 1"),
+        ("tests/tiny.yaml", "evaluations: 3, epochs: 1", "range: [1, 0.1], epochs: 1", "config: networks.fc.search.range = [1, 0.1]: the first bound must be below the second"),
+        ("tests/tiny.yaml", "evaluations: 2, epochs: 1", "range: [1, 1], epochs: 1", "config: networks.sota.search.range = [1, 1]: the first bound must be below the second"),
     ],
 )  # fmt: skip
 def test_wrong_input_stops_before_any_job(tmp_path, file, old, new, expected):
@@ -417,3 +463,140 @@ def test_the_report_has_every_figure_and_table(project):
         "Claims",
     ):
         assert words in report
+
+
+def found(path: Path) -> float:
+    return results.provenance(path)["found"]["lr"]
+
+
+def test_from_search_to_figures_in_one_run(searched):
+    runs = searched.runs()
+    assert {name.split("/")[0] for name in runs if name.startswith("search_")} == {
+        "search_functions", "search_angles", "search_fc", "search_sota",
+    }  # fmt: skip
+    of = {"functions": "functions", "angle_functions": "angles", "fc": "fc", "sota": "sota"}
+    for name, path in runs.items():
+        section, _, rest = name.partition("/")
+        if section in of:
+            row = rest if section.endswith("functions") else f"{Path(rest).parent}.parquet"
+            assert set(results.read(path)["lr"]) == {found(runs[f"search_{of[section]}/{row}"])}
+    table = pd.read_csv(searched.work / "results/paper/tables/learning_rates.csv")
+    assert table["bp"].tolist() == [
+        found(runs[f"search_functions/{f}/n2/bp.parquet"]) for f in table["function"]
+    ]
+    assert (searched.work / "results/paper/claims.md").read_text().count(
+        "searched learning rates"
+    ) == 4
+    shipped = (ROOT / "config/learning_rates").iterdir()
+    for path in shipped:  # never written to
+        assert (searched.home / "config/learning_rates" / path.name).read_text() == path.read_text()
+    assert searched.planned() == {}
+
+
+def test_the_range_of_one_section_reruns_that_section(searched_project):
+    searched_project.edit(
+        "tests/tiny.yaml",
+        "{evaluations: 6, repeats: 2}\nangles",
+        "{evaluations: 6, repeats: 2, range: [0.001, 1]}\nangles",
+    )
+    planned = searched_project.planned()
+    assert (planned["search_function"], planned["optimize_function"]) == (8, 8)
+    assert not {"search_network", "train_network", "measure_quality", "figure_angle_descent"} & set(
+        planned
+    )
+    assert planned["figure_final_values"] == 1
+    output = searched_project.run(options=("--dry-run",))
+    assert set(re.findall(r"search for a learning rate, (\w+)/", output)) == {"search_functions"}
+
+
+def test_the_seed_of_one_networks_search(searched_project):
+    searched_project.edit(
+        "tests/tiny.yaml", "evaluations: 3, epochs: 1", "evaluations: 3, seed: 1, epochs: 1"
+    )
+    planned = searched_project.planned()
+    assert (planned["search_network"], planned["train_network"]) == (4, 4)
+    assert not {"search_function", "optimize_function", "figure_sota_training"} & set(planned)
+
+
+def test_trials_in_flight_rerun_nothing(searched_project):
+    searched_project.edit(
+        "tests/tiny.yaml", "evaluations: 3, epochs: 1", "evaluations: 3, in_flight: 2, epochs: 1"
+    )
+    assert searched_project.planned() == {}
+
+
+def test_with_searched_rates_a_published_one_reruns_nothing(searched_project):
+    rate = "rosenbrock,2,frog,2,0.0019253\n"
+    searched_project.edit(
+        "config/learning_rates/functions.csv", rate, rate.replace("0.0019253", "0.002")
+    )
+    assert searched_project.planned() == {}
+
+
+def test_a_published_rate_reruns_its_comparison_and_no_search(project):
+    target = ("lr_search_functions",)
+    project.run(*target)
+    rate = "rosenbrock,2,frog,2,0.0019253\n"
+    project.edit("config/learning_rates/functions.csv", rate, rate.replace("0.0019253", "0.002"))
+    assert project.planned(*target) == {
+        "optimize_function": 1, "collect_searches": 1, "summarize": 1, "table_search_functions": 1, "judge_claims": 1,
+        "figure_search_functions": 1, "figure_found_rates": 1, "lr_search_functions": 1,
+    }  # fmt: skip
+
+
+def test_a_gradient_without_published_rates_is_searched_for(tmp_path):
+    project = Project(tmp_path)
+    gradient = "  frog: {aggregation: projection, k: [2, 4, 16]}\n"
+    project.edit("config/config.yaml", gradient, gradient + "  mine: {aggregation: max, k: [2]}\n")
+    assert "no learning rate for function sphere, n 2, gradient mine" in project.run(ok=False)
+    project.search()
+    assert project.planned("functions")["search_function"] == 10
+    project.run("results/runs/functions/sphere/n2/mine_k2.parquet")
+
+
+def test_searches_on_one_core_or_two_and_after_a_kill_are_the_same(searched, tmp_path):
+    """Identical tables whichever way; a search that was killed goes on from its journal."""
+    target = "results/lr_search/functions.csv"
+    expected = {
+        name: path for name, path in searched.runs().items() if name.startswith("search_functions")
+    }
+    project = Project(tmp_path)
+    started = subprocess.Popen(
+        project.command(target), env=project.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(project.runs()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    assert 2 <= len(project.runs()) < 8
+    project.run(target, cores=1)
+    assert project.runs().keys() == expected.keys()
+    for name, path in expected.items():
+        pd.testing.assert_frame_equal(
+            results.read(project.runs()[name]), results.read(path), check_exact=True
+        )
+    searched.run(target, options=("--allowed-rules", "collect_searches"))
+    assert (project.work / target).read_text() == (searched.work / target).read_text()
+    assert not list((project.work / "results/runs").rglob(".*.journal"))
+
+
+def test_a_range_in_which_all_diverge(tmp_path):
+    project = Project(tmp_path)
+    project.edit(
+        "tests/tiny.yaml",
+        "{evaluations: 6, repeats: 2}\nangles",
+        "{evaluations: 6, repeats: 2, range: [100, 1000]}\nangles",
+    )
+    sphere, plain = (
+        f"results/runs/search_{name}.parquet"
+        for name in ("functions/sphere/n2/bp", "angles/styblinski-tang/n64/frog_k16")
+    )
+    for _ in range(2):
+        output = project.run(sphere, plain, ok=False)
+        assert "range = [100, 1000]: all 6 rates diverge; lower ones are needed" in output
+        assert "Traceback" not in output
+    assert (project.work / plain).exists()
+    assert not (project.work / sphere).exists()
+    assert list((project.work / sphere).parent.glob(".bp.*.journal"))  # the trials are kept

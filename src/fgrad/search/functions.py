@@ -18,6 +18,9 @@ from fgrad.functions import FUNCTIONS
 from fgrad.search import study
 from fgrad.source import fingerprint
 
+TINY = 1e-45
+"""What float32 tells from zero."""
+
 
 def write(
     search: FunctionSearch,
@@ -27,8 +30,10 @@ def write(
 ) -> study.Found:
     """Search on one thread and write every trial as Parquet, a row for each.
 
-    The loss of a rate is the mean of the final values of all repeats and angles; infinite if one of
-    them diverges. Tangents are common to all rates.
+    The loss of a rate is L* + exp(mean of log(f − L*)) over the final values f of all repeats and
+    angles: the geometric mean of what is above the minimum L*, so that no seed decides alone where
+    values of different seeds are orders of magnitude apart; the plain mean where there is no
+    minimum; infinite if one of them diverges. Tangents are common to all rates.
 
     Args:
         search: the table row and how to search.
@@ -58,7 +63,8 @@ def write(
         descents = [descend_all(search, rates, seeds, angle, progress) for angle in angles]
         for trial, *each in zip(trials, *descents, strict=True):
             finals = [float(values[-1]) for one in each for values in one.values]
-            yield trial.number, _outcome(finals, [stop for one in each for stop in one.stops])
+            stops = [stop for one in each for stop in one.stops]
+            yield trial.number, _outcome(finals, stops, scale.minimum)
 
     # f in float32 as the descents have it
     point = torch.full((search.n,), float(function.start[1]))
@@ -86,8 +92,14 @@ def write(
     return found
 
 
-def _outcome(finals: list[float], stops: list[str]) -> study.Outcome:
+def _outcome(finals: list[float], stops: list[str], minimum: float) -> study.Outcome:
     if "diverged" in stops:
         return study.Outcome(float("inf"), None, "diverged")
-    std = float(np.std(finals, ddof=1)) if len(finals) > 1 else None
-    return study.Outcome(float(np.mean(finals)), std, max(set(stops), key=stops.count))
+    values = np.array(finals)
+    if np.isfinite(minimum):
+        floor = max(study.RESOLUTION * abs(minimum), TINY)
+        loss = minimum + np.exp(np.log(np.maximum(values - minimum, floor)).mean())
+    else:
+        loss = values.mean()
+    std = float(values.std(ddof=1)) if len(values) > 1 else None
+    return study.Outcome(float(loss), std, max(set(stops), key=stops.count))
