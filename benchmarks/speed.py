@@ -155,6 +155,20 @@ def drawing_share() -> float:
     return compare(lambda: descent.descend(run), drawn)[2]
 
 
+def search_row(n: int) -> tuple[str, float, float, float]:
+    """Half of a search's rates in one batch, and as descents of their own."""
+    values = {"function": "rosenbrock", "n": n, "gradient": "frog", "k": 16, "lr": 1e-6}
+    run = FunctionRun(**values, seeds=(0, 1, 2, 3, 4), steps=64)
+    rates = [1e-6 * 1.05**i for i in range(50)]
+
+    def one_by_one() -> None:
+        for lr in rates:
+            descent.descend(run.model_copy(update={"lr": lr}))
+
+    result = compare(lambda: descent.descend_all(run, rates, run.seeds), one_by_one)
+    return (f"Rosenbrock, n = {n}, frog k = 16: 50 rates, 5 seeds, 64 steps", *result)
+
+
 def gram_share() -> float:
     """Part of a quality sample at n = 4096 that the Gram matrix of 1,024 tangents alone takes."""
     run = QualityRun(n=(4096,), k=tuple(2**i for i in range(11)), samples=2)
@@ -183,6 +197,10 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for name, ours, theirs, ratio, wanted in rows:
         print(f"| {name} | {ours:.3g} | {theirs:.3g} | {ratio:.1f} | {wanted} |")
+    print("\n| search, one thread | one batch, CPU s | one by one, CPU s | ratio |")
+    print("|---|---|---|---|")
+    for name, ours, theirs, ratio in map(search_row, (4, 64, 1024)):
+        print(f"| {name} | {ours:.3g} | {theirs:.3g} | {ratio:.1f} |")
     print(f"\nDrawing of tangents in a descent step: {drawing_share():.0%}")
     print(f"Half a Gram matrix in a quality sample, n = 4096: {gram_share():.0%}")
     print(f"Float64 Gram matrix and factor over float32 Householder: {householder_ratio():.1f} x")

@@ -125,15 +125,17 @@ def searches(paths: Sequence[str], published: Sequence[float | None]) -> pd.Data
     Returns:
         The columns that name a row, ``trial, lr, loss, loss_std, stop, selected``, and the row's
         ``published`` rate, ``edge`` (``low`` or ``high`` if no rate beyond the best was tried),
-        ``widened``, and the ``minimum`` and ``start`` of its loss.
+        ``widened``, ``within`` (rates within the margin), ``tried`` (rates in all), and the
+        ``minimum`` and ``start`` of its loss.
     """
     parts = []
     for path, lr in zip(paths, published, strict=True):
         known = results.provenance(path)
         found, scale = known["found"], known["scale"]
         constant = {"published": np.nan if lr is None else lr, **scale}
-        constant |= {"edge": found["edge"], "widened": found["widened"]}
-        parts.append(results.read(path).assign(**constant))
+        constant |= {name: found[name] for name in ("edge", "widened", "within")}
+        trials = results.read(path)
+        parts.append(trials.assign(**constant, tried=len(trials)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -58,6 +58,17 @@ def accuracy(summary: pd.DataFrame) -> pd.DataFrame:
     return _wide(frame, _present(frame, NETWORK), "cell")
 
 
+def found(summary: pd.DataFrame) -> pd.DataFrame:
+    """Learning rate that the search of each row found, and whether a wider range is wanted.
+
+    ``within`` is the number of rates within the margin of the best, ``tried`` that of all; ``edge``
+    flags a best rate beyond which none was tried, even after the range had been ``widened``.
+    """
+    frame = summary[summary["selected"]]
+    row = _present(frame, [*FUNCTION, *NETWORK, "gradient", "k"])
+    return frame[[*row, "lr", "published", "loss", "within", "tried", "edge", "widened"]]
+
+
 def comparison(summary: pd.DataFrame) -> pd.DataFrame:
     """Found and published learning rate of each row, and what they reach on the same fresh seeds.
 

@@ -71,11 +71,11 @@ def write(
     point[0] = function.start[0]
     scale = study.Scale(function.minimum(search.n), float(function.value(point)))
     journal = study.journal_of(target, description)
-    trials, found = study.conduct(
-        search, journal, description, evaluate, search.evaluations, scale, say
-    )
     angle_deg = search.angle[0] if len(search.angle) == 1 else None
     key = search.model_dump(include=set(results.FUNCTION_ROW)) | {"angle_deg": angle_deg}
+    trials, found = study.conduct(
+        search, study.named(key), journal, description, evaluate, search.evaluations, scale, say
+    )
     study.write(
         target,
         key,

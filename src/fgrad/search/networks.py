@@ -83,8 +83,10 @@ def write(
 
     description = plain | versions
     scale = study.Scale(0.0, math.log(DATASETS[search.dataset].classes))
+    key = search.model_dump(include=set(results.NETWORK_ROW))
     trials, found = study.conduct(
         search,
+        study.named(key),
         study.journal_of(target, description),
         description,
         evaluate,
@@ -94,7 +96,7 @@ def write(
     )
     study.write(
         target,
-        search.model_dump(include=set(results.NETWORK_ROW)),
+        key,
         results.NETWORK_ROW,
         trials,
         found,

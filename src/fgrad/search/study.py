@@ -148,6 +148,7 @@ def select(
 
 def conduct(
     search: SearchOptions,
+    name: str,
     journal: Path,
     description: dict[str, Any],
     evaluate: Evaluate,
@@ -162,6 +163,7 @@ def conduct(
 
     Args:
         search: range, number of evaluations, seed and margin.
+        name: of the table row, for messages.
         journal: file; made if it is not there.
         description: everything the numbers depend on, by name.
         evaluate: evaluates trials.
@@ -192,7 +194,7 @@ def conduct(
             found = select([t.params["lr"] for t in trials], losses, scale, search.margin)
             if found is None:
                 raise ConfigError(
-                    f"range = [{bounds[0]:g}, {bounds[1]:g}]: all {tried} rates diverge; "
+                    f"{name}: range = [{bounds[0]:g}, {bounds[1]:g}]: all {tried} rates diverge; "
                     "lower ones are needed"
                 )
             return found
@@ -218,6 +220,11 @@ def conduct(
         if found.edge:
             say(f"the best rate {found.best_lr:g} is still at the edge: wider range needed")
         return study.get_trials(), found
+
+
+def named(key: dict[str, Any]) -> str:
+    """A table row in words."""
+    return ", ".join(f"{column} {value}" for column, value in key.items() if value is not None)
 
 
 def journal_of(path: Path, description: dict[str, Any]) -> Path:
@@ -247,13 +254,16 @@ def write(
     """
     outcomes = [trial.user_attrs["outcome"] for trial in trials]
     lr = np.array([trial.params["lr"] for trial in trials])
+    loss = np.array([outcome["loss"] for outcome in outcomes], dtype=float)
+    number = np.arange(len(trials))
     columns = {
-        "trial": np.array([trial.number for trial in trials]),
+        "trial": number,
         "lr": lr,
-        "loss": np.array([outcome["loss"] for outcome in outcomes], dtype=float),
+        "loss": loss,
         "loss_std": [outcome["std"] for outcome in outcomes],
         "stop": [outcome["stop"] for outcome in outcomes],
-        "selected": lr == found.lr,
+        # a rate may have been tried twice
+        "selected": number == int(((lr == found.lr) & (loss == found.loss)).argmax()),
     }
     results.write(
         path,
@@ -327,6 +337,8 @@ def _mend(journal: Path, say: Say) -> None:
         except ValueError:
             break
         whole, lines = whole + len(line), lines + 1
+    if not whole and not b'{"op_code"'.startswith(content[:10]):
+        raise ConfigError(f"{_other(journal)}: no line of a journal")
     if whole < len(content):
         say(f"{journal}: damaged from line {lines + 1} on; what stands before it is kept")
         with journal.open("r+b") as file:
@@ -335,7 +347,6 @@ def _mend(journal: Path, say: Say) -> None:
 
 def _open(journal: Path, description: dict[str, Any], seed: int, say: Say) -> optuna.Study:
     """The study of a whole journal, if it is this search's."""
-    other = f"{journal}: not the journal of this search; move or delete it to start anew"
     try:
         held = cast(Any, _Held())
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=held))
@@ -348,17 +359,22 @@ def _open(journal: Path, description: dict[str, Any], seed: int, say: Say) -> op
         trials = study.get_trials(deepcopy=False)
     except Exception as error:  # whatever the lines hold, replaying them may fail in any way
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise ConfigError(f"{other}: {reason}") from None
+        raise ConfigError(f"{_other(journal)}: {reason}") from None
     if recorded is None and not trials:
         study.set_user_attr("search", description)
     elif recorded != description:
         theirs = recorded or {}
         key = next((k for k in description if description[k] != theirs.get(k)), "search")
-        raise ConfigError(f"{other}: {key} = {theirs.get(key)!r}, here {description.get(key)!r}")
+        differs = f"{key} = {theirs.get(key)!r}, here {description.get(key)!r}"
+        raise ConfigError(f"{_other(journal)}: {differs}")
     finished = sum(trial.state.is_finished() for trial in trials)
     if trials:
         say(f"resumed: {finished} of {len(trials)} trials are finished")
     return study
+
+
+def _other(journal: Path) -> str:
+    return f"{journal}: not the journal of this search; move or delete it to start anew"
 
 
 def _extend(
