@@ -237,7 +237,7 @@ def test_a_learning_rate_of_a_network(project):
 
 
 def test_an_added_seed_trains_that_seed(project):
-    seeds = "seeds: [0], epochs: 1, reduce: 32}\n  sota"
+    seeds = "seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3"
     project.edit("tests/tiny.yaml", seeds, seeds.replace("[0]", "[0, 1]"))
     assert project.planned()["train_network"] == 4
     messages = re.findall(r"4\.5: training, (\S+)", project.run(options=("--dry-run",)))
@@ -374,7 +374,7 @@ def test_training_killed_and_started_again(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        ("tests/tiny.yaml", "seeds: [0, 1]\nangles", "sedes: [0, 1]\nangles", "config: functions.sedes = [0, 1]: unknown key; see config/README.md"),
+        ("tests/tiny.yaml", "seeds: [0, 1]\n  search: {evaluations: 6, repeats: 2}\nangles", "sedes: [0, 1]\nangles", "config: functions.sedes = [0, 1]: unknown key; see config/README.md"),
         ("tests/tiny.yaml", "quality_k: [4]", "quality_k: [0]", "config: angles.quality_k.0 = 0: Input should be greater than or equal to 1"),
         ("tests/tiny.yaml", "n: [2]", "n: [2, 3]", "functions.csv: no learning rate for function rosenbrock, n 3, gradient frog, k 2"),
         ("config/learning_rates/functions.csv", "sphere,2,bp,,0.331631", "sphere,2,bp,,-0.331631", "functions.csv, row 186: lr = '-0.331631': Input should be greater than 0"),
