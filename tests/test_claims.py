@@ -200,6 +200,7 @@ def test_found_rates_against_published_ones(name):
     one = judged(failing)
     assert one["verdict"] == "fails"
     assert "92.5% of 40 rows are not worse: 0 better, 37 equal, 3 worse" in one["evidence"]
+    assert "in 37 of the equal ones the interval is above 1, in 0 below" in one["evidence"]
     assert "n=0 bp: 1.3 (1.1 to 1.5) times as far above the minimum" in one["evidence"]
     assert "n=1 bp: 2 seeds diverge instead of 0, rate 2 of the published" in one["evidence"]
     nothing = compared_frame(worse=3)

@@ -176,7 +176,13 @@ def rated(folder: Path, source: str, lr: float, **changes) -> str:
 
 @pytest.mark.parametrize(
     ("found", "published", "verdict"),
-    [(0.05, 0.05, "equal"), (0.05, 0.02, "better"), (0.02, 0.05, "worse"), (9.0, 0.05, "worse")],
+    [
+        (0.05, 0.05, "equal"),
+        (0.05, 0.0499, "equal"),
+        (0.05, 0.02, "better"),
+        (0.02, 0.05, "worse"),
+        (9.0, 0.05, "worse"),
+    ],
 )
 def test_found_rates_are_compared_seed_by_seed(tmp_path, found, published, verdict):
     steps = {"steps": 400} if found > 1 else {}

@@ -29,6 +29,10 @@ ROW = ["experiment", "model", "width", "dataset", "function", "n", "gradient", "
 RESOLUTION = 2.0**-23
 """Relative spacing of float32: a value this close to the minimum of its function is at it."""
 
+AS_GOOD = 1.05
+"""What is left above the minimum may differ by this factor between rates that are equally good: the
+rule by which the paper selects a rate, and the search too, does not prefer the lower."""
+
 
 def quality(paths: Sequence[str]) -> pd.DataFrame:
     """Metrics over samples for each n, k, aggregation and angle.
@@ -151,8 +155,8 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
         The columns that name a row, ``degenerate``, and for ``found`` and ``published`` each
         ``_lr``, ``_diverged`` (seeds), ``_mean``, ``_std``, ``_low``, ``_high`` of the value on
         seeds that do not diverge; ``ratio``, ``ratio_low``, ``ratio_high``: 10 to the mean of d and
-        to the ends of its 95 % interval; and ``verdict``: ``better``, ``equal`` or ``worse``, the
-        interval being below, around or above 1, or ``unpublished``.
+        to the ends of its 95 % interval; and ``verdict``: ``worse`` if the whole interval is above
+        `AS_GOOD`, ``better`` if it is below 1/`AS_GOOD`, else ``equal``; or ``unpublished``.
     """
     frame = pd.concat([_of_rate(path) for path in paths], ignore_index=True)
     by = [name for name in ROW if name in frame]
@@ -326,11 +330,11 @@ def _versus(sides: dict[str, pd.Series], row: dict[str, Any]) -> dict[str, Any]:
     half = half_width(pd.Series([difference.std()]), pd.Series([len(difference)])).iloc[0]
     low, high = mean - float(half), mean + float(half)
     lost = row["found_diverged"] - row["published_diverged"]
-    rounding = 1e-6
+    equal = np.log10(AS_GOOD)
     if lost:
         verdict = "worse" if lost > 0 else "better"
-    elif low > rounding or high < -rounding:
-        verdict = "worse" if low > rounding else "better"
+    elif low > equal or high < -equal:
+        verdict = "worse" if low > equal else "better"
     else:
         verdict = "equal"
     ratios = {"ratio": 10**mean, "ratio_low": 10**low, "ratio_high": 10**high}
