@@ -19,6 +19,19 @@ def published_of(wildcards):
     ]
 
 
+def in_flight(wildcards):
+    """Trials of a search that are trained at the same time."""
+    search = run_of(wildcards)
+    return min(search["in_flight"], search["generation"])
+
+
+def batch_mb(wildcards):
+    """Memory of a search: values of every step, repeat and rate, twice, beside 2 GB."""
+    search = run_of(wildcards)
+    values = search["steps"] * search["repeats"] * search["evaluations"]
+    return 2000 + 8 * values // 10**6
+
+
 rule search_function:
     output:
         "results/runs/{section}/{name}.parquet",
@@ -30,7 +43,7 @@ rule search_function:
         section="search_functions|search_angles",
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=batch_mb,
         runtime=60,
     params:
         search=run_of,
@@ -53,9 +66,9 @@ rule search_network:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
         section="search_fc|search_sota",
-    threads: lambda wildcards: run_of(wildcards)["threads"] * run_of(wildcards)["in_flight"]
+    threads: lambda wildcards: run_of(wildcards)["threads"] * in_flight(wildcards)
     resources:
-        mem_mb=lambda wildcards: needs(0)(wildcards) * run_of(wildcards)["in_flight"],
+        mem_mb=lambda wildcards: needs(0)(wildcards) * in_flight(wildcards),
         runtime=lambda wildcards: 4 * needs(1)(wildcards),
         gpu=lambda wildcards: int(run_of(wildcards)["device"] != "cpu"),
     params:

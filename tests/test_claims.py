@@ -175,7 +175,7 @@ def test_every_claim_has_a_breaker():
     assert {*BREAKERS, *SEARCHED} == {one.name for one in claims.CLAIMS}
 
 
-def compared_frame(worse: int, rows: int = 40) -> pd.DataFrame:
+def compared_frame(worse: int, rows: int = 80) -> pd.DataFrame:
     frame = pd.DataFrame({"function": "sphere", "n": range(rows), "gradient": "bp"})
     constant = {"degenerate": False, "verdict": "equal", "found_lr": 0.2, "published_lr": 0.1}
     constant |= {"found_diverged": 0, "published_diverged": 0}
@@ -194,13 +194,13 @@ def test_found_rates_against_published_ones(name):
         assert one["name"] == name
         return one
 
-    assert judged(compared_frame(worse=2))["verdict"] == "holds"
-    failing = compared_frame(worse=3)
+    assert judged(compared_frame(worse=8))["verdict"] == "holds"  # more than 5 %, but by chance
+    failing = compared_frame(worse=12)
     failing.loc[1, "found_diverged"] = 2
     one = judged(failing)
     assert one["verdict"] == "fails"
-    assert "92.5% of 40 rows are not worse: 0 better, 37 equal, 3 worse" in one["evidence"]
-    assert "in 37 of the equal ones the interval is above 1, in 0 below" in one["evidence"]
+    assert "85.0% of 80 rows are not worse: 0 better, 68 equal, 12 worse" in one["evidence"]
+    assert "in 68 of the equal ones the interval is above 1, in 0 below" in one["evidence"]
     assert "n=0 bp: 1.3 (1.1 to 1.5) times as far above the minimum" in one["evidence"]
     assert "n=1 bp: 2 seeds diverge instead of 0, rate 2 of the published" in one["evidence"]
     nothing = compared_frame(worse=3)

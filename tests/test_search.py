@@ -3,11 +3,15 @@
 import json
 import math
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
+import psutil
 import pytest
 from filelock import FileLock
 from hypothesis import given, settings
@@ -334,6 +338,50 @@ def test_a_function_search_is_the_same_twice_and_after_a_kill(tmp_path, monkeypa
     assert not list(tmp_path.glob(".c.*"))
     for other in (second, killed):
         pd.testing.assert_frame_equal(results.read(other), results.read(first), check_exact=True)
+
+
+def test_another_searchs_journal_beside_it_stays(tmp_path):
+    """The name of one output may begin another's."""
+    search = FunctionSearch(**SPHERE, evaluations=4)
+    other = tmp_path / f".a15.5.{16 * '0'}.journal"
+    mine = tmp_path / f".a15.{16 * '0'}.journal"
+    for path in (other, mine):
+        path.write_text("")
+    functions.write(search, tmp_path / "a15.parquet")
+    assert other.exists()
+    assert not mine.exists()
+
+
+def test_a_range_is_not_widened_beyond_what_a_rate_may_be(tmp_path):
+    search = SearchOptions(evaluations=8, range=(1.0, 1e30))
+    _, found = conducted(search, tmp_path / "journal", lambda lr: 1 / lr)
+    assert (found.edge, found.widened) == ("high", False)
+    assert found.lr <= 1e30
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    """Else they would go on training beside the search that takes up the journal."""
+    search = NetworkSearch(**FC | {"epochs": 500, "warmup": 500, "patience": 500}, in_flight=2)
+    script = tmp_path / "search.py"
+    script.write_text(
+        "from fgrad.networks import NetworkSearch\n"
+        "from fgrad.search import networks\n"
+        "if __name__ == '__main__':\n"
+        f"    search = NetworkSearch(**{search.model_dump()!r})\n"
+        f"    networks.write(search, {str(tmp_path / 'trials.parquet')!r})\n"
+    )
+    started = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob(".*.checkpoint"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [
+        p for p in psutil.Process(started.pid).children() if "spawn_main" in str(p.cmdline())
+    ]
+    assert len(workers) == 2
+    started.kill()
+    started.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
 
 
 def test_a_rate_for_all_angles_is_judged_at_all_of_them(tmp_path):

@@ -213,6 +213,21 @@ def test_a_row_without_a_published_rate(tmp_path):
     assert row["found_mean"] > 0
 
 
+def test_rates_that_both_diverge_are_not_equal(tmp_path):
+    paths = [rated(tmp_path, name, lr, steps=400) for name, lr in (("found", 9), ("published", 8))]
+    row = summary.compared(paths).iloc[0]
+    assert (row["verdict"], row["found_diverged"]) == ("both diverge", 5)
+
+
+def test_a_function_without_a_minimum_is_not_compared(tmp_path):
+    plane = {"function": "plane", "gradient": "bp", "k": None}
+    paths = [rated(tmp_path, name, lr, **plane) for name, lr in (("found", 9), ("published", 1))]
+    row = summary.compared(paths).iloc[0]
+    assert row["verdict"] == "no minimum"
+    assert np.isnan(row["ratio"])
+    assert row["found_mean"] < row["published_mean"]
+
+
 def test_a_row_for_all_angles_is_compared_once(tmp_path):
     angles = {"angle": (30.0, 90.0)}
     paths = [rated(tmp_path, "found", 0.05, **angles), rated(tmp_path, "published", 0.04, **angles)]

@@ -86,6 +86,23 @@ def test_stops_keep_them(functions):
     assert "angle_deg" not in table
 
 
+def test_found():
+    rows = [
+        {"selected": False},
+        {"selected": True},
+        {"selected": True, "edge": "high", "widened": True},
+        {"selected": True, "start": 0.0},
+    ]
+    common = {"function": "sphere", "n": 2, "angle_deg": None, "gradient": "frog", "k": 4}
+    common |= {"lr": 0.1, "published": 0.2, "loss": 3.0, "within": 4, "tried": 100, "edge": ""}
+    common |= {"widened": False, "minimum": 0.0, "start": 8.0}
+    table = tables.found(pd.DataFrame([common | row for row in rows]))
+    assert list(table.columns)[:6] == ["function", "n", "gradient", "k", "lr", "published"]
+    assert table["note"].tolist() == ["", "high edge", "degenerate"]
+    assert table["widened"].tolist() == [False, True, False]
+    assert table["loss"].isna().tolist() == [False, False, True]
+
+
 def test_comparison():
     rows = [
         {"verdict": "equal", "ratio": 1.02, "ratio_low": 0.9, "ratio_high": 1.2},

@@ -525,6 +525,18 @@ def test_trials_in_flight_rerun_nothing(searched_project):
     assert searched_project.planned() == {}
 
 
+def test_trials_in_flight_find_the_same(searched, tmp_path):
+    project = Project(tmp_path)
+    project.edit(
+        "tests/tiny.yaml", "evaluations: 3, epochs: 1", "evaluations: 3, in_flight: 2, epochs: 1"
+    )
+    name = "search_fc/fc_w256/mnist5k/frog_k2.parquet"
+    project.run(f"results/runs/{name}")
+    pd.testing.assert_frame_equal(
+        results.read(project.runs()[name]), results.read(searched.runs()[name]), check_exact=True
+    )
+
+
 def test_with_searched_rates_a_published_one_reruns_nothing(searched_project):
     rate = "rosenbrock,2,frog,2,0.0019253\n"
     searched_project.edit(

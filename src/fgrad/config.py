@@ -232,8 +232,8 @@ class SearchOptions(Model):
     """How a learning rate is searched for, whichever the section."""
 
     range: Annotated[tuple[Rate, Rate], AfterValidator(rising)] = (1e-6, 1.0)
-    """Rates that are tried, log-uniformly."""
-    evaluations: Annotated[int, Field(ge=1, le=10**5, strict=True)] = 100
+    """Half of the rates are log-uniform in this range, the others where these are best."""
+    evaluations: Annotated[int, Field(ge=1, le=10**4, strict=True)] = 100
     """Rates that are tried; more where the range has to be widened."""
     seed: Seed = 0
     """Of the rates and of everything they are tried with."""
@@ -246,7 +246,7 @@ class FunctionSearchOptions(SearchOptions):
 
     patience: Count = 100
     """Stop after so many steps in a row without a value below the one before."""
-    repeats: Count = 5
+    repeats: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
     """Descents of each rate, each with tangents of its own that all rates share."""
 
 

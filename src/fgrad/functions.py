@@ -114,6 +114,11 @@ def _three_hump_camel(x: Tensor) -> Tensor:
     return 2 * a**2 - 1.05 * a**4 + a**6 / 6 + a * b + b**2
 
 
+def resolution(minimum: float) -> float:
+    """How far a float32 value has to be from the minimum of its function to be told from it."""
+    return max(2.0**-23 * abs(minimum), 1e-45)
+
+
 def _zero(n: int) -> float:
     return 0.0
 

@@ -112,8 +112,10 @@ class NetworkSearchOptions(SearchOptions):
 
     epochs: Annotated[int, Field(ge=1, le=10**6, strict=True)] = 200
     """Epochs of a trial at most."""
+    patience: Count = 10
+    """Stop a trial after so many epochs in a row without a lower validation loss."""
     pruning: Literal["median", "none"] = "median"
-    """End a trial whose lowest validation loss is above the median of the trials before it."""
+    """End a trial whose lowest validation loss is above the median of earlier generations."""
     warmup: Annotated[int, Field(ge=0, strict=True)] = 5
     """Epochs before a trial may be pruned."""
     generation: Count = 10

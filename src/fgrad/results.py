@@ -205,7 +205,7 @@ def beside(path: Path, key: str, kind: str) -> Path:
 
     Args:
         path: the output.
-        key: of everything the output depends on.
+        key: 16 hexadecimal digits, a hash of everything the output depends on.
         kind: ending of the file.
     """
     return path.with_name(f".{path.stem}.{key}.{kind}")
@@ -213,8 +213,9 @@ def beside(path: Path, key: str, kind: str) -> Path:
 
 def forget(path: Path, kind: str) -> None:
     """Remove what lies beside a finished output, also of other options and versions."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.{kind}"):
-        left.unlink()
+    key = "[0-9a-f]" * 16  # and nothing else: a.5 is no output a with the key 5
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.{key}.{kind}"):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -243,7 +243,8 @@ class _Joined:
         task |= {"mode": section.mode, "approach": self.approach(gradient)}
         degrees = "" if alpha is None else f"_a{_degrees(alpha)}"
         name = f"{function}/n{n}/{_method(gradient, k)}{degrees}"
-        return _Row(name, f"{path}, {FunctionRow.describe(key)}", task, lr)
+        where = "config: functions" if self.searched else str(path)
+        return _Row(name, f"{where}, {FunctionRow.describe(key)}", task, lr)
 
     def network_row(self, key: tuple[Any, ...], options: dict[str, Any], lr: float | None) -> _Row:
         name, model, width, dataset, gradient, k = key
@@ -260,6 +261,8 @@ class _Joined:
 
     def table(self, file: str, kind: type[Row]) -> tuple[Path, dict[Any, float]]:
         path = self.directory / file
+        if self.searched and not path.exists():
+            return path, {}
         return path, {row.key: row.lr for row in read_table(path, kind)}
 
     def refuse_missing(
@@ -334,8 +337,8 @@ def scale(config: Config) -> dict[str, str]:
         "sota": _experiment_scale("4.5", config.networks.sota, rates),
         "search_functions": _search_scale("4.2", functions.search),
         "search_angles": _search_scale("4.3", angles.search),
-        "search_fc": _search_scale("4.4", config.networks.fc.search),
-        "search_sota": _search_scale("4.5", config.networks.sota.search),
+        "search_fc": _search_scale("4.4", config.networks.fc.search, config.networks.fc),
+        "search_sota": _search_scale("4.5", config.networks.sota.search, config.networks.sota),
     }
 
 
@@ -348,9 +351,12 @@ def _experiment_scale(section: str, one: Experiment, rates: str) -> str:
     )
 
 
-def _search_scale(section: str, options: SearchOptions) -> str:
+def _search_scale(section: str, options: SearchOptions, networks: Experiment | None = None) -> str:
     low, high = options.range
+    of = networks.rates_of if networks else None
+    on = f" on {', '.join(networks.datasets)}" if networks else ""
     return (
-        f"{section}: {options.evaluations} learning rates from {low:g} to {high:g} for each row, "
-        f"seed {options.seed}; compared on {FRESH} fresh seeds."
+        f"{section}: {options.evaluations} learning rates from {low:g} to {high:g} for each row"
+        f"{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
+        + (f" of {of}." if of else ".")
     )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fgrad import results
-from fgrad.functions import FUNCTIONS
+from fgrad.functions import FUNCTIONS, resolution
 from fgrad.stats import describe, half_width
 
 SOLVED = 1e-6
@@ -25,9 +25,6 @@ SECONDS = ["train_seconds", "eval_seconds"]
 SETTING = ["function", "n", "gradient", "k", "angle_deg", "lr"]
 ROW = ["experiment", "model", "width", "dataset", "function", "n", "gradient", "k", "angle_deg"]
 """What names a row of a table of learning rates, of networks or of functions."""
-
-RESOLUTION = 2.0**-23
-"""Relative spacing of float32: a value this close to the minimum of its function is at it."""
 
 AS_GOOD = 1.05
 """What is left above the minimum may differ by this factor between rates that are equally good: the
@@ -156,7 +153,8 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
         ``_lr``, ``_diverged`` (seeds), ``_mean``, ``_std``, ``_low``, ``_high`` of the value on
         seeds that do not diverge; ``ratio``, ``ratio_low``, ``ratio_high``: 10 to the mean of d and
         to the ends of its 95 % interval; and ``verdict``: ``worse`` if the whole interval is above
-        `AS_GOOD`, ``better`` if it is below 1/`AS_GOOD`, else ``equal``; or ``unpublished``.
+        `AS_GOOD`, ``better`` if it is below 1/`AS_GOOD`, else ``equal``; or
+        ``unpublished``, ``both diverge`` or ``no minimum``.
     """
     frame = pd.concat([_of_rate(path) for path in paths], ignore_index=True)
     by = [name for name in ROW if name in frame]
@@ -166,7 +164,7 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
         sides = {}
         for source in ("found", "published"):
             own = part[part["source"] == source].set_index("seed").sort_index()
-            sides[source] = own["log_gap"].where(own["log_gap"] < np.inf)
+            sides[source] = own["log_gap"].where(np.isfinite(own["value"]))
             row |= _described(source, own)
         row |= _versus(sides, row)
         rows.append(row)
@@ -298,9 +296,9 @@ def _of_rate(path: str) -> pd.DataFrame:
         own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
         own["seed"] = results.provenance(path)["run"]["seed"]
         minimum, degenerate, source = 0.0, False, Path(path).parent.name
-    floor = max(RESOLUTION * abs(minimum), 1e-45) if np.isfinite(minimum) else 1e-45
-    base = minimum if np.isfinite(minimum) else 0.0
-    own["log_gap"] = np.log10(np.maximum(own["value"] - base, floor))
+    own["log_gap"] = np.nan  # of a function without a minimum
+    if np.isfinite(minimum):
+        own["log_gap"] = np.log10(np.maximum(own["value"] - minimum, resolution(minimum)))
     return own.assign(source=source, degenerate=degenerate)
 
 
@@ -321,10 +319,11 @@ def _described(source: str, own: pd.DataFrame) -> dict[str, Any]:
 def _versus(sides: dict[str, pd.Series], row: dict[str, Any]) -> dict[str, Any]:
     """The paired comparison of two rates."""
     found, published = sides["found"], sides["published"]
+    nothing = dict.fromkeys(("ratio", "ratio_low", "ratio_high"), np.nan)
     if published.empty:
-        return {"ratio": np.nan, "ratio_low": np.nan, "ratio_high": np.nan} | {
-            "verdict": "unpublished"
-        }
+        return nothing | {"verdict": "unpublished"}
+    if row["found_diverged"] == len(found) and row["published_diverged"] == len(published):
+        return nothing | {"verdict": "both diverge"}
     difference = (found - published).dropna()
     mean = float(difference.mean())
     half = half_width(pd.Series([difference.std()]), pd.Series([len(difference)])).iloc[0]
@@ -333,9 +332,13 @@ def _versus(sides: dict[str, pd.Series], row: dict[str, Any]) -> dict[str, Any]:
     equal = np.log10(AS_GOOD)
     if lost:
         verdict = "worse" if lost > 0 else "better"
+    elif np.isnan(mean):
+        verdict = "no minimum"
     elif low > equal or high < -equal:
         verdict = "worse" if low > equal else "better"
     else:
         verdict = "equal"
-    ratios = {"ratio": 10**mean, "ratio_low": 10**low, "ratio_high": 10**high}
+    with np.errstate(over="ignore"):
+        ratio, ratio_low, ratio_high = np.power(10.0, [mean, low, high])
+    ratios = {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
     return ratios | {"verdict": verdict}

@@ -61,12 +61,17 @@ def accuracy(summary: pd.DataFrame) -> pd.DataFrame:
 def found(summary: pd.DataFrame) -> pd.DataFrame:
     """Learning rate that the search of each row found, and whether a wider range is wanted.
 
-    ``within`` is the number of rates within the margin of the best, ``tried`` that of all; ``edge``
-    flags a best rate beyond which none was tried, even after the range had been ``widened``.
+    ``within`` is the number of rates within the margin of the best, ``tried`` that of all; the
+    ``note`` flags a best rate at the edge, beyond which none was tried even after the range had
+    been ``widened``, and a constant function.
     """
-    frame = summary[summary["selected"]]
+    frame = summary[summary["selected"]].copy()
     row = _present(frame, [*FUNCTION, *NETWORK, "gradient", "k"])
-    return frame[[*row, "lr", "published", "loss", "within", "tried", "edge", "widened"]]
+    frame["note"] = frame["edge"].map({"": "", "low": "low edge", "high": "high edge"})
+    varies = frame["start"] > frame["minimum"]
+    frame["note"] = frame["note"].where(varies, "degenerate")
+    frame["loss"] = frame["loss"].where(varies)
+    return frame[[*row, "lr", "published", "loss", "within", "tried", "widened", "note"]]
 
 
 def comparison(summary: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +88,9 @@ def comparison(summary: pd.DataFrame) -> pd.DataFrame:
         frame[f"{side}_value"] = [_reached(*cell) for cell in cells]
     ratios = frame[["ratio", "ratio_low", "ratio_high"]].itertuples(index=False)
     frame["ratio"] = [
-        "" if math.isnan(mean) else f"{mean:.3g} ({low:.3g} to {high:.3g})"
+        ""
+        if math.isnan(mean)
+        else f"{mean:.3g}" + ("" if math.isnan(low) else f" ({low:.3g} to {high:.3g})")
         for mean, low, high in ratios
     ]
     frame.loc[frame["degenerate"], "verdict"] = "degenerate"

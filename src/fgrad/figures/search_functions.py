@@ -75,7 +75,7 @@ def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, A
     shape = look | {"ls": "", "markeredgewidth": 0.8}
     axis.plot(lr[selected], loss[selected], **shape, markersize=5.5, zorder=4)
     published = float(frame["published"].iloc[0])
-    if np.isfinite(published):
+    if lr[0] <= published <= lr[-1]:  # what it reaches beyond was not seen
         log_scale = axis.get_yscale() == "log" or bool(frame["minimum"].iloc[0] == 0)
         heights = np.log(loss) if log_scale else loss
         height = np.interp(np.log(published), np.log(lr), heights)

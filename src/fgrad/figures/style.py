@@ -205,10 +205,14 @@ def shown(
     """What is plotted of values of a function.
 
     Values themselves where the minimum is zero, at least ``floor``; else the gap to the minimum as
-    a part of the starting gap, (f(x) − f*)/(f(x₀) − f*). Infinite and missing values become NaN.
+    a part of the starting gap, (f(x) − f*)/(f(x₀) − f*), or the values again where there is no
+    minimum. Infinite and missing values become NaN.
     """
     y = value.to_numpy(dtype=float)
-    y = np.maximum(y, floor) if logarithmic(minimum) else (y - minimum) / (start - minimum)
+    if logarithmic(minimum):
+        y = np.maximum(y, floor)
+    elif np.isfinite(minimum):
+        y = (y - minimum) / (start - minimum)
     return np.where(np.isfinite(y), y, np.nan)
 
 
@@ -216,6 +220,7 @@ def value_axis(axis: Axes, minimum: float) -> None:
     """Scale and label that go with `shown`."""
     if logarithmic(minimum):
         axis.set_yscale("log")
+    if logarithmic(minimum) or not np.isfinite(minimum):
         axis.set_ylabel(r"$f(x)$")
     else:
         axis.set_ylabel(r"$(f(x) - f^*) \, / \, (f(x_0) - f^*)$")

@@ -14,12 +14,10 @@ from optuna.trial import FrozenTrial
 from fgrad import results
 from fgrad.config import FunctionSearch, repeat_seeds
 from fgrad.descent import descend_all
-from fgrad.functions import FUNCTIONS
+from fgrad.functions import FUNCTIONS, resolution
+from fgrad.rates import FunctionRow
 from fgrad.search import study
 from fgrad.source import fingerprint
-
-TINY = 1e-45
-"""What float32 tells from zero."""
 
 
 def write(
@@ -29,6 +27,8 @@ def write(
     progress: results.PROGRESS = results.log_progress,
 ) -> study.Found:
     """Search on one thread and write every trial as Parquet, a row for each.
+
+    Every table row with the same options tries the same rates in the first half.
 
     The loss of a rate is L* + exp(mean of log(f − L*)) over the final values f of all repeats and
     angles: the geometric mean of what is above the minimum L*, so that no seed decides alone where
@@ -72,9 +72,11 @@ def write(
     scale = study.Scale(function.minimum(search.n), float(function.value(point)))
     journal = study.journal_of(target, description)
     angle_deg = search.angle[0] if len(search.angle) == 1 else None
-    key = search.model_dump(include=set(results.FUNCTION_ROW)) | {"angle_deg": angle_deg}
+    dumped = search.model_dump() | {"angle_deg": angle_deg}
+    key = {name: dumped[name] for name in results.FUNCTION_ROW}
+    row = FunctionRow.describe(tuple(key.values()))
     trials, found = study.conduct(
-        search, study.named(key), journal, description, evaluate, search.evaluations, scale, say
+        search, row, journal, description, evaluate, search.evaluations, scale, say
     )
     study.write(
         target,
@@ -97,9 +99,9 @@ def _outcome(finals: list[float], stops: list[str], minimum: float) -> study.Out
         return study.Outcome(float("inf"), None, "diverged")
     values = np.array(finals)
     if np.isfinite(minimum):
-        floor = max(study.RESOLUTION * abs(minimum), TINY)
-        loss = minimum + np.exp(np.log(np.maximum(values - minimum, floor)).mean())
+        above = np.maximum(values - minimum, resolution(minimum))
+        loss = minimum + np.exp(np.log(above).mean())
     else:
         loss = values.mean()
     std = float(values.std(ddof=1)) if len(values) > 1 else None
-    return study.Outcome(float(loss), std, max(set(stops), key=stops.count))
+    return study.Outcome(float(loss), std, max(sorted(set(stops)), key=stops.count))

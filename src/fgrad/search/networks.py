@@ -7,12 +7,14 @@ Source: the paper, sections 4.4 and 4.5 and their learning-rate search.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import optuna
 import torch
@@ -24,6 +26,7 @@ from fgrad.data import load
 from fgrad.datasets import DATASETS
 from fgrad.device import choose_device, settings
 from fgrad.networks import NetworkSearch, TrainRun, TrainTask
+from fgrad.rates import NetworkRow
 from fgrad.search import study
 from fgrad.source import fingerprint
 from fgrad.training import Data, checkpoint_of, train
@@ -42,6 +45,9 @@ def write(
     """Search and write every trial as Parquet, a row for each.
 
     All trials start from the same parameters, in the same order of batches, with the same tangents.
+
+    With trials in flight the calling script must be importable: its work below
+    ``if __name__ == "__main__"``.
 
     Args:
         search: the table row and how to search.
@@ -64,6 +70,8 @@ def write(
     (seed,) = repeat_seeds(search.seed, "search", 1)
     data(search.dataset, source, str(device))  # a data set that is not there ends the search here
 
+    done: list[int] = []
+
     def evaluate(
         trials: list[FrozenTrial], earlier: list[FrozenTrial]
     ) -> Iterator[tuple[int, study.Outcome]]:
@@ -78,15 +86,16 @@ def write(
                 f"{results.now()} trial {number}: lr {lr:g}, validation loss {outcome.loss:.4g}, "
                 f"{outcome.stop} after {max(0, len(outcome.history) - 1)} epochs"
             )
-            progress(number + 1, search.evaluations)
+            done.append(number)
+            progress(len(done), search.evaluations)
             yield number, outcome
 
     description = plain | versions
     scale = study.Scale(0.0, math.log(DATASETS[search.dataset].classes))
-    key = search.model_dump(include=set(results.NETWORK_ROW))
+    key = {name: getattr(search, name) for name in results.NETWORK_ROW}
     trials, found = study.conduct(
         search,
-        study.named(key),
+        NetworkRow.describe(tuple(key.values())),
         study.journal_of(target, description),
         description,
         evaluate,
@@ -120,10 +129,27 @@ def _trained(waiting: dict[int, Work], in_flight: int) -> Iterator[tuple[int, st
         for number, work in waiting.items():
             yield number, trial(*work)
         return
-    with ProcessPoolExecutor(min(in_flight, len(waiting)), get_context("spawn")) as pool:
+    workers = min(in_flight, len(waiting))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         futures = {pool.submit(trial, *work): number for number, work in waiting.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not train beside the search that goes on."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 @cache
@@ -151,7 +177,7 @@ def trial(
         source: as in `write`.
     """
     task = search.model_dump(include=set(TrainTask.model_fields))
-    run = TrainRun(**task, lr=lr, seed=seed)
+    run = TrainRun(**task | {"statistics": False}, lr=lr, seed=seed)
     with settings(run):
         split = data(search.dataset, source, str(choose_device(search.device)))
         trained = train(
@@ -164,10 +190,15 @@ def trial(
 
 
 def _pruning(search: NetworkSearch, earlier: list[FrozenTrial]) -> Callable[[list[float]], bool]:
-    """Whether validation losses from epoch 0 on are above the median of earlier trials."""
+    """Whether validation losses from epoch 0 on are above the median of earlier trials.
+
+    Of those that were not pruned, from five on. Hyperband would compare trials that are trained at
+    the same time, so that their order would count.
+    """
     if search.pruning == "none":
         return lambda losses: False
-    pruner = optuna.pruners.MedianPruner(n_warmup_steps=search.warmup)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=search.warmup)
     before = optuna.create_study(pruner=pruner)
     before.add_trials(earlier)
     own = before.ask()

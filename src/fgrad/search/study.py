@@ -30,13 +30,14 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from fgrad import results
-from fgrad.config import ConfigError, SearchOptions
+from fgrad.config import ConfigError, SearchOptions, check_writable
+from fgrad.functions import resolution
 
 WIDENED = 100.0
 """Factor by which a range grows, once, beyond the edge where its best rate lies."""
 
-RESOLUTION = 2.0**-23
-"""Relative spacing of float32: losses as large as their minimum that differ by less are equal."""
+HIGHEST = 1e30
+"""No rate above this or below its reciprocal is tried."""
 
 NAME = "lr"
 """Of the one study in a journal."""
@@ -127,7 +128,7 @@ def select(
     if math.isinf(scale.minimum):
         allowed = margin * max(0.0, scale.start - loss[best])
     else:
-        allowed = max(margin * (loss[best] - scale.minimum), RESOLUTION * abs(scale.minimum))
+        allowed = max(margin * (loss[best] - scale.minimum), resolution(scale.minimum))
     near = np.flatnonzero(loss <= loss[best] + allowed)
     away = np.abs(np.log(lr[near]) - np.log(lr[near]).mean())
     chosen = near[int(away.argmin())]
@@ -158,8 +159,8 @@ def conduct(
 ) -> tuple[list[FrozenTrial], Found]:
     """Carry out a search, or go on with it where its journal ends.
 
-    Where the best rate is at an edge of the range, a hundredfold beyond is searched too, once, with
-    as many rates per decade.
+    Where the best rate of the first half is at an edge of the range, a hundredfold beyond is
+    searched too, once, with as many rates per decade, or as many as for the range if that is fewer.
 
     Args:
         search: range, number of evaluations, seed and margin.
@@ -203,9 +204,11 @@ def conduct(
         zooms = [search.evaluations // 4] * 2
         coarse = search.evaluations - sum(zooms)
         found = extended(search.range, coarse)
-        widened = bool(found.edge)
+        at_end = {"low": low <= 1 / HIGHEST, "high": high >= HIGHEST}
+        widened = bool(found.edge) and not at_end[found.edge]
         if widened:
-            beyond = (low / WIDENED, low) if found.edge == "low" else (high, high * WIDENED)
+            below, above = max(low / WIDENED, 1 / HIGHEST), min(high * WIDENED, HIGHEST)
+            beyond = (below, low) if found.edge == "low" else (high, above)
             share = math.log(WIDENED) / math.log(high / low)
             more = max(1, round(coarse * min(1.0, share)))
             say(
@@ -220,11 +223,6 @@ def conduct(
         if found.edge:
             say(f"the best rate {found.best_lr:g} is still at the edge: wider range needed")
         return study.get_trials(), found
-
-
-def named(key: dict[str, Any]) -> str:
-    """A table row in words."""
-    return ", ".join(f"{column} {value}" for column, value in key.items() if value is not None)
 
 
 def journal_of(path: Path, description: dict[str, Any]) -> Path:
@@ -314,6 +312,7 @@ def _study(
 ) -> Iterator[optuna.Study]:
     """The study of a journal, this process alone at work on it."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    check_writable(journal.parent)
     journal.parent.mkdir(parents=True, exist_ok=True)
     try:
         # released by the operating system when the process ends, however it ends
