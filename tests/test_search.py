@@ -23,7 +23,7 @@ from fgrad.networks import NetworkSearch
 from fgrad.search import functions, networks, study
 from fgrad.search.study import Outcome, Scale, select
 
-ZERO = Scale(0.0, 1.0)
+ZERO = Scale(0.0, 1e6)
 SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
 
 some_rates = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=30, unique=True)
@@ -67,6 +67,13 @@ def test_losses_at_a_negative_minimum_are_equal_up_to_rounding():
     loss = [-2000.0, -2506.6345, -2506.634765625, -2506.634521484375, -2100.0]
     found = select([1e-4, 1e-3, 1e-2, 1e-1, 1.0], loss, Scale(minimum, 0.0), 0.05)
     assert (found.within, found.lr) == (3, 1e-2)
+
+
+def test_where_the_best_has_hardly_left_the_start_rates_that_did_not_move_are_worse():
+    """Rosenbrock at n = 1024: 5 % of what is left is more than anything has gained."""
+    found = select([1e-5, 1e-4, 1e-3, 1e-2], [1027, 1026, 1001, 1000], Scale(0.0, 1027.0), 0.05)
+    assert found.within == 2
+    assert found.lr >= 1e-3
 
 
 def test_without_a_minimum_the_margin_is_of_the_fall():

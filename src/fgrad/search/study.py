@@ -105,10 +105,11 @@ def select(
 ) -> Found | None:
     """Of the rates within the margin of the best the one closest to their mean on the log scale.
 
-    Within the margin is L − L* ≤ (1 + m)(L_best − L*) for the minimum L*: a relative margin that
-    does not depend on the sign of the losses; differences that float32 does not resolve at L* do
-    not count. Where there is no minimum, what the best has fallen since the start takes the place
-    of L_best − L*.
+    Within the margin m is a loss L ≤ L_best + m · min(L_best − L*, L₀ − L_best): neither m more
+    above the minimum L* than the best, nor m less below the start L₀. Relative to the first alone,
+    every rate would be as good as the best where even that has hardly left the start; relative to
+    the loss itself, nothing would be where it is negative. Differences that float32 does not
+    resolve at L* do not count.
 
     Args:
         rates: learning rates that were tried.
@@ -125,10 +126,10 @@ def select(
     best = int(loss.argmin())
     if not np.isfinite(loss[best]):
         return None
-    if math.isinf(scale.minimum):
-        allowed = margin * max(0.0, scale.start - loss[best])
-    else:
-        allowed = max(margin * (loss[best] - scale.minimum), resolution(scale.minimum))
+    left, gained = loss[best] - scale.minimum, max(0.0, scale.start - loss[best])
+    allowed = margin * min(left, gained)
+    if math.isfinite(scale.minimum):
+        allowed = max(allowed, resolution(scale.minimum))
     near = np.flatnonzero(loss <= loss[best] + allowed)
     away = np.abs(np.log(lr[near]) - np.log(lr[near]).mean())
     chosen = near[int(away.argmin())]
