@@ -42,6 +42,7 @@ def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
             style.value_axis(axis, float(part["minimum"].iloc[0]))
             if axis is not row[0]:
                 axis.set_ylabel("")
+        below(row[0], frame[frame["function"] == function])
     for axis in axes[-1]:
         axis.set_xlabel("learning rate")
     legend(figure, frame, [entry(*pair) for pair in pairs])
@@ -67,6 +68,15 @@ def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -
     axis.plot(lr, loss, color=look["color"], ls=ls, lw=0.9, zorder=2)
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
+
+
+def below(axis: Axes, frame: pd.DataFrame) -> None:
+    """End the axis above the start: rates that end far higher are as good as diverged."""
+    minimum, start = float(frame["minimum"].iloc[0]), float(frame["start"].max())
+    if style.logarithmic(minimum):
+        axis.set_ylim(top=100 * start)
+    elif np.isfinite(minimum):
+        axis.set_ylim(-0.08, 1.3)
 
 
 def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, Any]) -> None:
