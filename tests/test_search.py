@@ -41,11 +41,14 @@ def test_the_selected_rate_is_within_the_margin_and_central(lr, data, margin):
         )
     )
     found = select(lr, loss, ZERO, margin)
-    finite = [value for value in loss if math.isfinite(value)]
-    if not finite:
+    pairs = [(r, v) for r, v in zip(lr, loss, strict=True) if math.isfinite(v)]
+    if not pairs:
         assert found is None
         return
-    near = [r for r, v in zip(lr, loss, strict=True) if v <= (1 + margin) * min(finite)]
+    lowest = min((r for r, v in zip(lr, loss, strict=True) if math.isinf(v)), default=math.inf)
+    pairs = [(r, v) for r, v in pairs if r < lowest] or pairs
+    finite = [v for _, v in pairs]
+    near = [r for r, v in pairs if v <= (1 + margin) * min(finite)]
     assert found.best_loss == min(finite)
     assert found.lr in near
     assert found.within == len(near)
@@ -77,6 +80,14 @@ def test_where_the_best_has_hardly_left_the_start_rates_that_did_not_move_are_wo
     found = select([1e-5, 1e-4, 1e-3, 1e-2], [1027, 1026, 1001, 1000], Scale(0.0, 1027.0), 0.05)
     assert found.within == 2
     assert found.lr >= 1e-3
+
+
+def test_a_rate_that_survived_where_a_lower_one_diverged_is_not_taken():
+    lr, loss = [0.1, 0.2, 0.4, 0.5, 0.6], [0.5, 0.3, math.inf, 0.1, math.inf]
+    found = select(lr, loss, ZERO, 0.05)
+    assert (found.lr, found.best_lr, found.between) == (0.2, 0.2, (0.1, 0.4))
+    assert select(lr, [0.5, 0.3, math.nan, 0.1, math.inf], ZERO, 0.05).lr == 0.5  # was pruned
+    assert select(lr, [math.inf, 0.3, 0.4, 0.1, math.inf], ZERO, 0.05).lr == 0.5  # nothing else
 
 
 def test_without_a_minimum_the_margin_is_of_the_fall():

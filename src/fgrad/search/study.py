@@ -109,11 +109,12 @@ def select(
     above the minimum L* than the best, nor m less below the start L₀. Relative to the first alone,
     every rate would be as good as the best where even that has hardly left the start; relative to
     the loss itself, nothing would be where it is negative. Differences that float32 does not
-    resolve at L* do not count.
+    resolve at L* do not count. A rate above one that diverged survived by chance, and is not taken
+    if there is another.
 
     Args:
         rates: learning rates that were tried.
-        losses: one each; infinite or NaN where the rate diverged or was given up.
+        losses: one each; infinite where the rate diverged, NaN where it was given up.
         scale: of the losses.
         margin: m.
 
@@ -122,7 +123,10 @@ def select(
     """
     order = np.argsort(rates, kind="stable")
     lr, loss = np.asarray(rates, dtype=float)[order], np.asarray(losses, dtype=float)[order]
+    diverged = np.isinf(loss)
     loss = np.where(np.isfinite(loss), loss, np.inf)
+    safe = np.where(np.logical_or.accumulate(diverged), np.inf, loss)
+    loss = safe if np.isfinite(safe).any() else loss
     best = int(loss.argmin())
     if not np.isfinite(loss[best]):
         return None
@@ -190,7 +194,7 @@ def conduct(
             tried += count
             trials = study.get_trials(deepcopy=False)[:tried]
             losses = [
-                t.value if t.value is not None and t.state == TrialState.COMPLETE else math.inf
+                t.value if t.value is not None and t.state == TrialState.COMPLETE else math.nan
                 for t in trials
             ]
             found = select([t.params["lr"] for t in trials], losses, scale, search.margin)
