@@ -445,7 +445,7 @@ def test_the_stopping_rule_is_the_papers(values, epochs, patience):
     history = []
     for epoch, value in enumerate(values):
         history.append({"val_loss": value, "test_loss": -epoch})
-        stop = training._stop(r, history)
+        stop = training._stop(r, history, lambda losses: False)
         assert stop == (expected[1] if epoch == expected[0] else "")
         if stop:
             break
@@ -632,7 +632,7 @@ def test_a_single_epoch_has_the_learning_rate_that_was_asked_for(schedule, data,
 def test_on_a_plateau_the_rate_falls_after_half_of_the_patience(patience, wait, data, rates, monkeypatch):  # fmt: skip
     values = iter([2.3, 2.0, 1.0, *[1.5] * 30])
 
-    def evaluate(self):
+    def evaluate(self, parts):
         return dict.fromkeys(METRICS, 0.5) | {"val_loss": next(values)}
 
     monkeypatch.setattr(training._State, "evaluate", evaluate)
@@ -927,3 +927,20 @@ def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu_or_is_refused_in_a_line(whole
         assert len(training.train(r, on_gpu, tmp_path / "c").epochs) == 4
     except ConfigError as error:
         assert "\n" not in str(error)
+
+
+def test_a_caller_may_prune_and_have_the_validation_data_alone_evaluated(data):
+    seen = []
+
+    def prune(losses):
+        seen.append(list(losses))
+        return len(losses) == 3
+
+    pruned = training.train(run(epochs=9, lr=0.01), data, parts=("val",), prune=prune)
+    whole = training.train(run(epochs=2, lr=0.01), data)
+    assert pruned.stop == "pruned"
+    assert seen[-1] == [epoch["val_loss"] for epoch in pruned.epochs]
+    assert [len(losses) for losses in seen] == [1, 2, 3]
+    assert not any("test_loss" in epoch or "train_loss" in epoch for epoch in pruned.epochs)
+    for one, other in zip(pruned.epochs, whole.epochs, strict=True):
+        assert (one["val_loss"], one["val_accuracy"]) == (other["val_loss"], other["val_accuracy"])
