@@ -259,7 +259,7 @@ def test_a_comment(project):
 
 
 def test_a_formula(project):
-    project.edit("src/fgrad/descent.py", "alpha=run.lr", "alpha=2 * run.lr")
+    project.edit("src/fgrad/descent.py", "g, lr, value=-1", "g, lr, value=-2")
     planned = project.planned()
     assert planned["optimize_function"] == 11
     assert "measure_quality" not in planned
