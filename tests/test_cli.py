@@ -228,3 +228,44 @@ def test_an_unknown_option_is_named(tmp_path):
     assert done.returncode != 0
     assert "--momentum" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+SEARCH = "search functions --function sphere --n 8 --gradient frog --k 2 --steps 40 --repeats 2"
+
+
+def test_search(tmp_path):
+    output = tmp_path / "sphere"
+    done = fgrad(*f"{SEARCH} --evaluations 12 --seed 0 --output {output}".split())
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in output.iterdir()} == {
+        "learning_rates.csv", "trials.parquet", "search.pdf", "search.png",
+    }  # fmt: skip
+    rate = results.provenance(output / "trials.parquet")["found"]["lr"]
+    assert (output / "learning_rates.csv").read_text() == (
+        f"function,n,gradient,k,lr\nsphere,8,frog,2,{rate:.6g}\n"
+    )
+    assert done.stdout.startswith(f"learning rate {rate:g}, loss ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--evaluations 0", "evaluations = 0"),
+        ("--range 1 0.1", "range = (1.0, 0.1): the first bound must be below the second"),
+        ("--range 1e3 1e4 --evaluations 4", "fgrad: function sphere, n 8, gradient frog, k 2: range = [1000, 10000]: all 2 rates diverge"),
+        ("--function spear", "unknown function; allowed: sphere"),
+    ],
+)  # fmt: skip
+def test_wrong_search(tmp_path, arguments, message):
+    done = fgrad(*SEARCH.split(), *arguments.split(), "--output", str(tmp_path / "out"))
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out/trials.parquet").exists()
+
+
+def test_a_search_into_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    done = fgrad(*SEARCH.split(), "--output", str(tmp_path / "file"))
+    assert "file': a file; a folder is needed" in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
