@@ -10,7 +10,6 @@ Source: the paper, sections 4.4 and 4.5.
 import hashlib
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -137,7 +136,7 @@ def write(
     run: TrainRun,
     path: Path | str,
     source: Path | None = None,
-    say: Say = lambda line: print(line, file=sys.stderr, flush=True),
+    say: Say = results.log_line,
     progress: results.PROGRESS = lambda done, total: None,
 ) -> None:
     """Train and write the Parquet file, one row for each epoch.
