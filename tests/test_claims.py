@@ -180,7 +180,9 @@ def compared_frame(worse: int, rows: int = 80) -> pd.DataFrame:
     constant = {"degenerate": False, "verdict": "equal", "found_lr": 0.2, "published_lr": 0.1}
     constant |= {"found_diverged": 0, "published_diverged": 0}
     constant |= {"ratio": 1.3, "ratio_low": 1.1, "ratio_high": 1.5}
+    constant |= {"found_low": -3.0, "published_high": -3.0}
     frame = frame.assign(**constant)
+    frame.loc[:9, "found_low"] = -2.9
     frame.loc[: worse - 1, "verdict"] = "worse"
     return frame
 
@@ -200,7 +202,7 @@ def test_found_rates_against_published_ones(name):
     one = judged(failing)
     assert one["verdict"] == "fails"
     assert "85.0% of 80 rows are not worse: 0 better, 68 equal, 12 worse" in one["evidence"]
-    assert "in 68 of the equal ones the interval is above 1, in 0 below" in one["evidence"]
+    assert "in 87.5% the 95 % t-interval" in one["evidence"]
     assert "n=0 bp: 1.3 (1.1 to 1.5) times as far above the minimum" in one["evidence"]
     assert "n=1 bp: 2 seeds diverge instead of 0, rate 2 of the published" in one["evidence"]
     nothing = compared_frame(worse=3)
