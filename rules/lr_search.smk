@@ -26,10 +26,10 @@ def in_flight(wildcards):
 
 
 def batch_mb(wildcards):
-    """Memory of a search: values of every step, repeat and rate, twice, beside 2 GB."""
+    """Memory of a search: values of every step, repeat and rate of half of it, twice, and 2 GB."""
     search = run_of(wildcards)
     values = search["steps"] * search["repeats"] * search["evaluations"]
-    return 2000 + 8 * values // 10**6
+    return 2000 + 4 * values // 10**6
 
 
 rule search_function:

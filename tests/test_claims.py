@@ -196,7 +196,12 @@ def test_found_rates_against_published_ones(name):
         assert one["name"] == name
         return one
 
-    assert judged(compared_frame(worse=8))["verdict"] == "holds"  # more than 5 %, but by chance
+    assert judged(compared_frame(worse=4))["verdict"] == "holds"
+    for worse, rows in ((8, 80), (1, 1), (2, 4)):  # more than 5 %, but perhaps by chance
+        one = judged(compared_frame(worse, rows))
+        assert one["verdict"] == "not decidable"
+        assert f"{worse} worse" in one["evidence"]
+    assert judged(compared_frame(worse=2, rows=2))["verdict"] == "fails"
     failing = compared_frame(worse=12)
     failing.loc[1, "found_diverged"] = 2
     one = judged(failing)

@@ -236,7 +236,14 @@ def test_a_journal_of_another_search_is_refused_and_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ['{"a": 1}\n', '{"op_code": 4, "worker_id": "x"}\n', "my notes", "my\nnotes\n"]
+    "content",
+    [
+        '{"a": 1}\n',
+        '{"a": 1}\nmy notes\n',
+        '{"op_code": 4, "worker_id": "x"}\n',
+        "my notes",
+        "my\nnotes\n",
+    ],
 )
 def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path, content):
     journal = tmp_path / "journal"
@@ -247,13 +254,16 @@ def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path, content):
     assert journal.read_text() == content
 
 
-def test_two_at_work_on_one_journal_are_refused(tmp_path):
-    journal = tmp_path / ".x.journal"
-    with (
-        FileLock(journal.with_suffix(".lock")),
-        pytest.raises(ConfigError, match="another search is at work on it"),
-    ):
-        conducted(SearchOptions(evaluations=3), journal, bowl)
+def test_two_at_work_on_one_output_are_refused(tmp_path):
+    """Also searches with other options, whose journals each would remove."""
+    path = tmp_path / "x.parquet"
+    search = FunctionSearch(**SPHERE, evaluations=4)
+    with FileLock(tmp_path / ".x.lock"):
+        for seed in (0, 1):
+            with pytest.raises(ConfigError, match=f"{path}: another search is at work on it"):
+                functions.write(search.model_copy(update={"seed": seed}), path)
+    functions.write(search, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.parquet"]
 
 
 def test_where_every_rate_diverges_one_line_says_so_and_the_trials_are_kept(tmp_path):
@@ -297,6 +307,9 @@ def test_the_range_is_widened_once_where_the_best_is_at_its_edge(
         ({"range": [0.1, 0.1]}, "range = [0.1, 0.1]: the first bound must be below the second"),
         ({"range": [1.0, 0.1]}, "range = [1.0, 0.1]: the first bound must be below the second"),
         ({"range": [0.0, 0.1]}, "range.0 = 0.0: Input should be greater than 0"),
+        ({"range": [0.1, 0.1 + 1e-9]}, "the first bound must be below the second, to six digits"),
+        ({"range": [1e-31, 1.0]}, "range = [1e-31, 1.0]: the first bound must be 1e-30 or more"),
+        ({"range": [1.0, 1e31]}, "range.1 = 1e+31: Input should be less than or equal to 1"),
         ({"range": [0.1]}, "range.1: required"),
         ({"evaluations": 0}, "evaluations = 0: Input should be greater than or equal to 1"),
         ({"repeats": 0}, "repeats = 0: Input should be greater than or equal to 1"),
@@ -353,6 +366,9 @@ def test_a_function_search_is_the_same_twice_and_after_a_kill(tmp_path, monkeypa
     assert not killed.exists()
     assert list(tmp_path.glob(".c.*.journal"))
     monkeypatch.setattr(study, "_tell", tell)
+    description = search.model_dump(mode="json")
+    now, other = (study.journal_of(killed, description | study.versions(c)) for c in ("a", "b"))
+    assert now != other  # changed code does not go on with the numbers of another
     said = []
     functions.write(search, killed, say=said.append)
     assert said[0] == "resumed: 5 of 6 trials are finished"
@@ -378,31 +394,6 @@ def test_a_range_is_not_widened_beyond_what_a_rate_may_be(tmp_path):
     _, found = conducted(search, tmp_path / "journal", lambda lr: 1 / lr)
     assert (found.edge, found.widened) == ("high", False)
     assert found.lr <= 1e30
-
-
-def test_workers_end_with_a_parent_that_was_killed(tmp_path):
-    """Else they would go on training beside the search that takes up the journal."""
-    search = NetworkSearch(**FC | {"epochs": 500, "warmup": 500, "patience": 500}, in_flight=2)
-    script = tmp_path / "search.py"
-    script.write_text(
-        "from fgrad.networks import NetworkSearch\n"
-        "from fgrad.search import networks\n"
-        "if __name__ == '__main__':\n"
-        f"    search = NetworkSearch(**{search.model_dump()!r})\n"
-        f"    networks.write(search, {str(tmp_path / 'trials.parquet')!r})\n"
-    )
-    started = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob(".*.checkpoint"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    workers = [
-        p for p in psutil.Process(started.pid).children() if "spawn_main" in str(p.cmdline())
-    ]
-    assert len(workers) == 2
-    started.kill()
-    started.wait()
-    _, alive = psutil.wait_procs(workers, timeout=30)
-    assert not alive
 
 
 def test_a_rate_for_all_angles_is_judged_at_all_of_them(tmp_path):
@@ -483,7 +474,7 @@ def test_a_network_search_killed_in_a_training_goes_on_there(searched, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         networks.write(NetworkSearch(**FC), path, say=lambda line: None)
     assert list(tmp_path.glob(".trials.*.journal"))
-    assert list(tmp_path.glob(".trials.*.checkpoint"))
+    assert len(list(tmp_path.glob(".trials.*.checkpoint"))) == 1  # of those that ended none is left
     assert not path.exists()
     monkeypatch.setattr(networks.train.__globals__["_State"], "save", save)
     said = []
@@ -491,6 +482,79 @@ def test_a_network_search_killed_in_a_training_goes_on_there(searched, tmp_path,
     assert re.fullmatch(r"resumed: [1-3] of 4 trials are finished", said[0])
     assert [p.name for p in tmp_path.iterdir()] == ["trials.parquet"]
     pd.testing.assert_frame_equal(results.read(path), results.read(searched), check_exact=True)
+
+
+def test_a_search_with_trials_in_flight_that_was_killed(searched, tmp_path):
+    """Its workers end: else they would train beside the search that takes up the journal."""
+    search, path = NetworkSearch(**FC, in_flight=2), tmp_path / "trials.parquet"
+    script = tmp_path / "search.py"
+    script.write_text(
+        "from fgrad.networks import NetworkSearch\n"
+        "from fgrad.search import networks\n"
+        "if __name__ == '__main__':\n"
+        f"    search = NetworkSearch(**{search.model_dump()!r})\n"
+        f"    networks.write(search, {str(path)!r})\n"
+    )
+    started = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob(".*.checkpoint"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [
+        p for p in psutil.Process(started.pid).children() if "spawn_main" in str(p.cmdline())
+    ]
+    assert len(workers) == 2
+    started.kill()
+    started.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    said = []
+    networks.write(search, path, say=said.append)
+    assert "of 4 trials are finished" in said[0]
+    script.unlink()
+    assert [p.name for p in tmp_path.iterdir()] == ["trials.parquet"]
+    pd.testing.assert_frame_equal(results.read(path), results.read(searched), check_exact=True)
+
+
+def test_an_error_in_one_trial_in_flight_ends_the_search_and_keeps_the_others(tmp_path):
+    names = ["mnist", *["mnist5k"] * 5]  # the first is not there
+    works = [
+        networks.Work(
+            NetworkSearch(**FC | {"dataset": name}), 0.1 + 0.1 * i, 0, [], tmp_path / "x.parquet",
+            tmp_path / "nothing",
+        )
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    outcomes = []
+    with pytest.raises(ConfigError, match="nothing"):
+        for lr, outcome in networks._trained(works, 2):
+            outcomes.append((lr, outcome.stop))
+    assert outcomes[0] == (0.2, "completed")
+    assert len(outcomes) < 4  # others did not begin
+
+
+def test_a_rate_that_is_asked_for_twice_is_trained_once(tmp_path, monkeypatch):
+    trained, trial = [], networks.trial
+
+    def counted(work):
+        trained.append(work.lr)
+        return trial(work)
+
+    monkeypatch.setattr(networks, "trial", counted)
+    search = NetworkSearch(**FC | {"range": (0.1, 0.100001), "epochs": 1, "generation": 6})
+    path = tmp_path / "trials.parquet"
+    networks.write(search, path, say=lambda line: None)
+    assert len(results.read(path)) == 6
+    assert trained[:2] in ([0.1, 0.100001], [0.100001, 0.1])
+    assert len(trained) <= 4
+
+
+def test_a_range_in_which_every_training_diverges(tmp_path):
+    search = NetworkSearch(**FC | {"range": (1e20, 1e22), "evaluations": 2})
+    with pytest.raises(
+        ConfigError, match=r"range = \[1e\+20, 1e\+22\]: all 2 rates diverge; lower"
+    ):
+        networks.write(search, tmp_path / "x.parquet", say=lambda line: None)
+    assert list(tmp_path.glob(".x.*.journal"))
 
 
 def finished(number: int, losses: list[float]) -> optuna.trial.FrozenTrial:

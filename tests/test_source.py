@@ -83,6 +83,8 @@ def test_sections_are_apart():
     assert "figures.style" in reached("figures.quality")
     assert not {"quality", "descent", "estimators"} & reached("figures.quality")
     assert "runs" not in reached("quality") | reached("descent")
+    assert not {"networks", "datasets", "rates"} & reached("search.functions")
+    assert not {"rates", "search.functions"} & reached("search.networks")
 
 
 def test_names_follow_the_source():

@@ -239,8 +239,20 @@ def test_a_row_for_all_angles_is_compared_once(tmp_path):
     assert compared["found_mean"].iloc[0] == pytest.approx(finals["value"].mean())
 
 
-@pytest.mark.parametrize("diverged", [(), (1,)])
-def test_networks_are_compared_by_their_lowest_validation_loss(tmp_path, diverged):
+@pytest.mark.parametrize(
+    ("found_diverged", "published_diverged", "verdict"),
+    [
+        ((), (), "better"),
+        ((1,), (), "worse"),
+        ((0, 1, 2), (0, 1, 2), "better"),
+        ((0, 1, 2), (2, 3, 4), "too few seeds"),  # no seed survives with both
+        ((0, 1, 2), (0, 1, 3), "too few seeds"),  # one does
+    ],
+)
+def test_networks_are_compared_by_their_lowest_validation_loss(
+    tmp_path, found_diverged, published_diverged, verdict
+):
+    diverged = {"found": found_diverged, "published": published_diverged}
     paths = []
     for source, level in (("found", 0.5), ("published", 1.0)):
         for seed in range(5):
@@ -250,13 +262,16 @@ def test_networks_are_compared_by_their_lowest_validation_loss(tmp_path, diverge
             columns |= {"gradient": "frog", "k": 2, "lr": level / 10, "seed": seed}
             columns |= {"epoch": np.arange(3)}
             paths.append(str(tmp_path / source / f"repeat{seed}.parquet"))
-            stop = "diverged" if source == "found" and seed in diverged else "completed"
+            stop = "diverged" if seed in diverged[source] else "completed"
             run = {"seed": seed}
             results.write(paths[-1], results.NETWORKS, columns, run=run, stop=stop, n=9)
     row = summary.compared(paths).iloc[0]
     assert (row["model"], row["width"], row["found_lr"]) == ("fc", 4, 0.05)
-    assert row["published_mean"] == pytest.approx(1.02)
-    assert row["found_diverged"] == len(diverged)
-    assert row["verdict"] == ("worse" if diverged else "better")
-    d = [np.log10((0.5 + 0.01 * s) / (1 + 0.01 * s)) for s in range(5) if s not in diverged]
-    assert row["ratio"] == pytest.approx(10 ** np.mean(d))
+    survivors = [1 + 0.01 * s for s in range(5) if s not in published_diverged]
+    assert row["published_mean"] == pytest.approx(np.mean(survivors))
+    assert row["found_diverged"] == len(found_diverged)
+    assert row["verdict"] == verdict
+    both = set(range(5)) - {*found_diverged, *published_diverged}
+    d = [np.log10((0.5 + 0.01 * s) / (1 + 0.01 * s)) for s in both]
+    if d:
+        assert row["ratio"] == pytest.approx(10 ** np.mean(d))

@@ -567,7 +567,7 @@ def test_a_gradient_without_published_rates_is_searched_for(tmp_path):
 
 
 def test_searches_on_one_core_or_two_and_after_a_kill_are_the_same(searched, tmp_path):
-    """Identical tables whichever way; a search that was killed goes on from its journal."""
+    """Identical tables whichever way."""
     target = "results/lr_search/functions.csv"
     expected = {
         name: path for name, path in searched.runs().items() if name.startswith("search_functions")

@@ -221,11 +221,19 @@ class FunctionRun(FunctionTask):
     """One descent each, all in one batch."""
 
 
+def six_digits(rate: float) -> float:
+    """A rate as the tables have it."""
+    return float(f"{rate:.6g}")
+
+
 def rising(bounds: tuple[float, float]) -> tuple[float, float]:
-    """A range that is not empty; raises ValueError otherwise."""
-    if not bounds[0] < bounds[1]:
-        raise ValueError("the first bound must be below the second")
-    return bounds
+    """A range to six digits that is not empty; raises ValueError otherwise."""
+    low, high = map(six_digits, bounds)
+    if low < 1e-30:
+        raise ValueError("the first bound must be 1e-30 or more")
+    if not low < high:
+        raise ValueError("the first bound must be below the second, to six digits")
+    return low, high
 
 
 class SearchOptions(Model):
@@ -273,6 +281,12 @@ def check_writable(folder: Path) -> None:
         raise ConfigError(f"{folder}: {existing} is a file; a folder that can be written is needed")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: {existing} cannot be written; choose another --directory")
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """A table row in words, for messages: its columns that are not empty."""
+    shown = ((name, f"{v:g}" if isinstance(v, float) else v) for name, v in row.items())
+    return ", ".join(f"{name} {value}" for name, value in shown if value is not None)
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from fgrad.config import ConfigError, FunctionName, Model, Rate, validate
+from fgrad.config import ConfigError, FunctionName, Model, Rate, row_name, validate
 from fgrad.networks import DatasetName, ModelName
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ class Row(Model):
 
     @classmethod
     def describe(cls, key: tuple[Any, ...]) -> str:
-        named = zip(cls.columns(), key, strict=True)
-        shown = ((name, f"{v:g}" if isinstance(v, float) else v) for name, v in named)
-        return ", ".join(f"{name} {value}" for name, value in shown if value is not None)
+        return row_name(dict(zip(cls.columns(), key, strict=True)))
 
 
 class FunctionRow(Row):

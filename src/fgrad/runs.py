@@ -261,8 +261,6 @@ class _Joined:
 
     def table(self, file: str, kind: type[Row]) -> tuple[Path, dict[Any, float]]:
         path = self.directory / file
-        if self.searched and not path.exists():
-            return path, {}
         return path, {row.key: row.lr for row in read_table(path, kind)}
 
     def refuse_missing(

@@ -154,7 +154,8 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
         seeds that do not diverge; ``ratio``, ``ratio_low``, ``ratio_high``: 10 to the mean of d and
         to the ends of its 95 % interval; and ``verdict``: ``worse`` if the whole interval is above
         `AS_GOOD`, ``better`` if it is below 1/`AS_GOOD`, else ``equal``; or
-        ``unpublished``, ``both diverge`` or ``no minimum``.
+        ``unpublished``, ``both diverge``, ``no minimum``, or ``too few seeds`` if fewer than two
+        diverge with neither rate.
     """
     frame = pd.concat([_of_rate(path) for path in paths], ignore_index=True)
     by = [name for name in ROW if name in frame]
@@ -332,8 +333,10 @@ def _versus(sides: dict[str, pd.Series], row: dict[str, Any]) -> dict[str, Any]:
     equal = np.log10(AS_GOOD)
     if lost:
         verdict = "worse" if lost > 0 else "better"
-    elif np.isnan(mean):
+    elif published.isna().all():
         verdict = "no minimum"
+    elif len(difference) < 2:
+        verdict = "too few seeds"
     elif low > equal or high < -equal:
         verdict = "worse" if low > equal else "better"
     else:

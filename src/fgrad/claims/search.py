@@ -56,14 +56,19 @@ def _as_good(summary: pd.DataFrame) -> Verdict:
     apart = more | (frame["found_low"] > reach)
     kept = 1 - len(worse) / len(frame)
     chance = float(binomtest(len(worse), len(frame), 1 - SHARE, alternative="greater").pvalue)
-    return decide(
-        kept >= SHARE or chance > LEVEL,
+    evidence = (
         f"{kept:.1%} of {len(frame)} rows are not worse: {counts.get('better', 0)} better, "
         f"{counts.get('equal', 0)} equal, {len(worse)} worse{listed(named, len(named))}; in "
         f"{1 - apart.mean():.1%} the 95 % t-interval of the value that the found rate reaches is "
-        "not wholly above the published rate's, by however little",
-        f"at least {SHARE:.0%}, or fewer if that is chance (binomial test, {LEVEL:g}): a row "
-        "is worse if more seeds diverge, or if the whole 95 % t-interval of what is above the "
+        "not wholly above the published rate's, by however little"
+    )
+    if kept < SHARE and chance > LEVEL:
+        return undecidable(f"{evidence}; of so few rows these may be worse by chance")
+    return decide(
+        kept >= SHARE,
+        evidence,
+        f"at least {SHARE:.0%}; not decidable if fewer may be chance (binomial test, {LEVEL:g}). A "
+        "row is worse if more seeds diverge, or if the whole 95 % t-interval of what is above the "
         "minimum, found over published, on the same fresh seeds (of its log₁₀, paired), is above "
         f"{AS_GOOD}: rates within {AS_GOOD - 1:.0%} of the best are equally good by the rule that "
         "selects one",

@@ -12,10 +12,9 @@ import torch
 from optuna.trial import FrozenTrial
 
 from fgrad import results
-from fgrad.config import FunctionSearch, repeat_seeds
+from fgrad.config import FunctionSearch, repeat_seeds, row_name
 from fgrad.descent import descend_all
 from fgrad.functions import FUNCTIONS, resolution
-from fgrad.rates import FunctionRow
 from fgrad.search import study
 from fgrad.source import fingerprint
 
@@ -46,7 +45,7 @@ def write(
         The selected rate.
 
     Raises:
-        ConfigError: as `fgrad.search.study.conduct`.
+        ConfigError: as `fgrad.search.study.conduct` and `fgrad.search.study.alone`.
     """
     torch.set_num_threads(1)
     target, start = Path(path), results.now()
@@ -59,12 +58,15 @@ def write(
     ) -> Iterator[tuple[int, study.Outcome]]:
         # all of them, also those told before a kill: a product of other sizes rounds otherwise
         rates = [trial.params["lr"] for trial in trials]
-        angles = search.angle or (None,)
-        descents = [descend_all(search, rates, seeds, angle, progress) for angle in angles]
-        for trial, *each in zip(trials, *descents, strict=True):
-            finals = [float(values[-1]) for one in each for values in one.values]
-            stops = [stop for one in each for stop in one.stops]
-            yield trial.number, _outcome(finals, stops, scale.minimum)
+        finals: list[list[float]] = [[] for _ in rates]
+        stops: list[list[str]] = [[] for _ in rates]
+        for angle in search.angle or (None,):
+            descents = descend_all(search, rates, seeds, angle, progress)
+            for i, descent in enumerate(descents):
+                finals[i] += [float(values[-1]) for values in descent.values]
+                stops[i] += descent.stops
+        for trial, final, stop in zip(trials, finals, stops, strict=True):
+            yield trial.number, _outcome(final, stop, scale.minimum)
 
     # f in float32 as the descents have it
     point = torch.full((search.n,), float(function.start[1]))
@@ -74,23 +76,23 @@ def write(
     angle_deg = search.angle[0] if len(search.angle) == 1 else None
     dumped = search.model_dump() | {"angle_deg": angle_deg}
     key = {name: dumped[name] for name in results.FUNCTION_ROW}
-    row = FunctionRow.describe(tuple(key.values()))
-    trials, found = study.conduct(
-        search, row, journal, description, evaluate, search.evaluations, scale, say
-    )
-    study.write(
-        target,
-        key,
-        results.FUNCTION_ROW,
-        trials,
-        found,
-        run=search.model_dump(mode="json"),
-        scale=asdict(scale),
-        seeds=seeds,
-        device="cpu",
-        threads=1,
-        start=start,
-    )
+    with study.alone(target):
+        trials, found = study.conduct(
+            search, row_name(key), journal, description, evaluate, search.evaluations, scale, say
+        )
+        study.write(
+            target,
+            key,
+            results.FUNCTION_ROW,
+            trials,
+            found,
+            run=search.model_dump(mode="json"),
+            scale=asdict(scale),
+            seeds=seeds,
+            device="cpu",
+            threads=1,
+            start=start,
+        )
     return found
 
 

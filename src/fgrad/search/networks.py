@@ -6,11 +6,12 @@ that neither the order in which trials end nor how many are trained at once chan
 Source: the paper, sections 4.4 and 4.5 and their learning-rate search.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -21,12 +22,11 @@ import torch
 from optuna.trial import FrozenTrial
 
 from fgrad import results
-from fgrad.config import repeat_seeds
+from fgrad.config import repeat_seeds, row_name
 from fgrad.data import load
 from fgrad.datasets import DATASETS
 from fgrad.device import choose_device, settings
 from fgrad.networks import NetworkSearch, TrainRun, TrainTask
-from fgrad.rates import NetworkRow
 from fgrad.search import study
 from fgrad.source import fingerprint
 from fgrad.training import Data, checkpoint_of, train
@@ -61,7 +61,8 @@ def write(
         The selected rate.
 
     Raises:
-        ConfigError: as `fgrad.search.study.conduct`, or if there is no such device or data.
+        ConfigError: as `fgrad.search.study.conduct` and `fgrad.search.study.alone`, or if there is
+            no such device or data.
     """
     target, start = Path(path), results.now()
     device = choose_device(search.device)
@@ -70,74 +71,106 @@ def write(
     (seed,) = repeat_seeds(search.seed, "search", 1)
     data(search.dataset, source, str(device))  # a data set that is not there ends the search here
 
-    done: list[int] = []
-
     def evaluate(
         trials: list[FrozenTrial], earlier: list[FrozenTrial]
     ) -> Iterator[tuple[int, study.Outcome]]:
-        waiting = {
-            trial.number: (search, trial.params["lr"], seed, earlier, target, source)
-            for trial in trials
-            if not trial.state.is_finished()
-        }
-        for number, outcome in _trained(waiting, search.in_flight):
-            lr = waiting[number][1]
-            say(
-                f"{results.now()} trial {number}: lr {lr:g}, validation loss {outcome.loss:.4g}, "
-                f"{outcome.stop} after {max(0, len(outcome.history) - 1)} epochs"
-            )
-            done.append(number)
-            progress(len(done), search.evaluations)
-            yield number, outcome
+        # by rate: one that was asked for twice is trained once
+        waiting: dict[float, list[int]] = {}
+        for one in trials:
+            if not one.state.is_finished():
+                waiting.setdefault(one.params["lr"], []).append(one.number)
+        works = [Work(search, lr, seed, earlier, target, source) for lr in waiting]
+        done = len(earlier) + sum(one.state.is_finished() for one in trials)
+        for lr, outcome in _trained(works, search.in_flight):
+            epochs = len(outcome.history) - (outcome.stop != "diverged")
+            for number in waiting[lr]:
+                say(
+                    f"{results.now()} trial {number}: lr {lr:g}, "
+                    f"validation loss {outcome.loss:.4g}, {outcome.stop} after {epochs} epochs"
+                )
+                done += 1
+                progress(done, max(search.evaluations, trials[-1].number + 1))
+                yield number, outcome
+            checkpoint_of(_run(search, lr, seed), target).unlink(missing_ok=True)
 
     description = plain | versions
     scale = study.Scale(0.0, math.log(DATASETS[search.dataset].classes))
     key = {name: getattr(search, name) for name in results.NETWORK_ROW}
-    trials, found = study.conduct(
-        search,
-        NetworkRow.describe(tuple(key.values())),
-        study.journal_of(target, description),
-        description,
-        evaluate,
-        search.generation,
-        scale,
-        say,
-    )
-    study.write(
-        target,
-        key,
-        results.NETWORK_ROW,
-        trials,
-        found,
-        run=search.model_dump(mode="json"),
-        scale=asdict(scale),
-        seeds=[seed],
-        device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-        threads=search.threads,
-        start=start,
-    )
-    results.forget(target, "checkpoint")
+    with study.alone(target):
+        trials, found = study.conduct(
+            search,
+            row_name(key),
+            study.journal_of(target, description),
+            description,
+            evaluate,
+            search.generation,
+            scale,
+            say,
+        )
+        study.write(
+            target,
+            key,
+            results.NETWORK_ROW,
+            trials,
+            found,
+            run=search.model_dump(mode="json"),
+            scale=asdict(scale),
+            seeds=[seed],
+            device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+            threads=search.threads,
+            start=start,
+        )
+        results.forget(target, "checkpoint")
     return found
 
 
-Work = tuple[NetworkSearch, float, int, list[FrozenTrial], Path, Path | None]
+@dataclass(frozen=True)
+class Work:
+    """A rate to train with.
+
+    Args:
+        search: the table row and how to search.
+        lr: learning rate.
+        seed: of the training.
+        earlier: finished trials it is compared with.
+        target: output of the search, beside which the checkpoint lies.
+        source: as in `write`.
+    """
+
+    search: NetworkSearch
+    lr: float
+    seed: int
+    earlier: list[FrozenTrial]
+    target: Path
+    source: Path | None
 
 
-def _trained(waiting: dict[int, Work], in_flight: int) -> Iterator[tuple[int, study.Outcome]]:
-    """Outcomes as they come, of so many trials at once."""
-    if in_flight == 1 or len(waiting) == 1:
-        for number, work in waiting.items():
-            yield number, trial(*work)
+def _trained(works: list[Work], in_flight: int) -> Iterator[tuple[float, study.Outcome]]:
+    """Rates and outcomes as they come, of so many trials at once.
+
+    After an error no other trial begins; those in flight end and count.
+    """
+    if in_flight == 1 or len(works) == 1:
+        for work in works:
+            yield work.lr, trial(work)
         return
-    workers = min(in_flight, len(waiting))
+    workers = min(in_flight, len(works))
+    waiting, error = iter(works), None
     with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
-        futures = {pool.submit(trial, *work): number for number, work in waiting.items()}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        flying: dict[Future[study.Outcome], float] = {}
+        while True:
+            if error is None:
+                for work in itertools.islice(waiting, workers - len(flying)):
+                    flying[pool.submit(trial, work)] = work.lr
+            if not flying:
+                break
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                lr = flying.pop(future)
+                if future.exception() is None:
+                    yield lr, future.result()
+                error = error or future.exception()
+    if error is not None:
+        raise error
 
 
 def _end_with_parent() -> None:
@@ -158,31 +191,19 @@ def data(dataset: str, source: Path | None, device: str) -> Data:
     return load(dataset, source, torch.device(device))
 
 
-def trial(
-    search: NetworkSearch,
-    lr: float,
-    seed: int,
-    earlier: list[FrozenTrial],
-    target: Path,
-    source: Path | None,
-) -> study.Outcome:
-    """Train with one rate, until it ends or its validation loss is above what is usual.
-
-    Args:
-        search: the table row and how to search.
-        lr: learning rate.
-        seed: of the training.
-        earlier: finished trials it is compared with.
-        target: output of the search, beside which the checkpoint lies.
-        source: as in `write`.
-    """
+def _run(search: NetworkSearch, lr: float, seed: int) -> TrainRun:
     task = search.model_dump(include=set(TrainTask.model_fields))
-    run = TrainRun(**task | {"statistics": False}, lr=lr, seed=seed)
+    return TrainRun(**task | {"statistics": False}, lr=lr, seed=seed)
+
+
+def trial(work: Work) -> study.Outcome:
+    """Train with one rate, until it ends or its validation loss is above what is usual."""
+    search = work.search
+    run = _run(search, work.lr, work.seed)
     with settings(run):
-        split = data(search.dataset, source, str(choose_device(search.device)))
-        trained = train(
-            run, split, checkpoint_of(run, target), parts=("val",), prune=_pruning(search, earlier)
-        )
+        split = data(search.dataset, work.source, str(choose_device(search.device)))
+        prune = _pruning(search, work.earlier)
+        trained = train(run, split, checkpoint_of(run, work.target), parts=("val",), prune=prune)
     losses = tuple(epoch["val_loss"] for epoch in trained.epochs)
     if trained.stop == "diverged":
         return study.Outcome(math.inf, None, "diverged", losses[:-1])

@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from fgrad import results
-from fgrad.config import ConfigError, SearchOptions, check_writable
+from fgrad.config import ConfigError, SearchOptions, check_writable, six_digits
 from fgrad.functions import resolution
 
 WIDENED = 100.0
@@ -170,7 +170,7 @@ def conduct(
     Args:
         search: range, number of evaluations, seed and margin.
         name: of the table row, for messages.
-        journal: file; made if it is not there.
+        journal: file, in a folder that is there; made if it is not.
         description: everything the numbers depend on, by name.
         evaluate: evaluates trials.
         generation: trials that are evaluated without knowing of each other.
@@ -181,53 +181,72 @@ def conduct(
         All trials, and the selection.
 
     Raises:
-        ConfigError: if every rate diverges, the journal is of another search or cannot be read, or
-            somebody else is at work on it.
+        ConfigError: if every rate diverges, or the journal is of another search or cannot be read.
     """
-    with _study(journal, description, search.seed, say) as study:
-        tried = 0
+    study = _study(journal, description, search.seed, say)
+    tried = 0
 
-        def extended(bounds: tuple[float, float], count: int) -> Found:
-            nonlocal tried
-            numbers = range(tried, tried + count)
-            _extend(study, bounds, numbers, evaluate, generation)
-            tried += count
-            trials = study.get_trials(deepcopy=False)[:tried]
-            losses = [
-                t.value if t.value is not None and t.state == TrialState.COMPLETE else math.nan
-                for t in trials
-            ]
-            found = select([t.params["lr"] for t in trials], losses, scale, search.margin)
-            if found is None:
-                raise ConfigError(
-                    f"{name}: range = [{bounds[0]:g}, {bounds[1]:g}]: all {tried} rates diverge; "
-                    "lower ones are needed"
-                )
-            return found
-
-        low, high = search.range
-        zooms = [search.evaluations // 4] * 2
-        coarse = search.evaluations - sum(zooms)
-        found = extended(search.range, coarse)
-        at_end = {"low": low <= 1 / HIGHEST, "high": high >= HIGHEST}
-        widened = bool(found.edge) and not at_end[found.edge]
-        if widened:
-            below, above = max(low / WIDENED, 1 / HIGHEST), min(high * WIDENED, HIGHEST)
-            beyond = (below, low) if found.edge == "low" else (high, above)
-            share = math.log(WIDENED) / math.log(high / low)
-            more = max(1, round(coarse * min(1.0, share)))
-            say(
-                f"the best rate {found.best_lr:g} is at the edge of [{low:g}, {high:g}]: "
-                f"{more} more from {beyond[0]:g} to {beyond[1]:g}"
+    def extended(bounds: tuple[float, float], count: int) -> Found:
+        nonlocal tried
+        numbers = range(tried, tried + count)
+        _extend(study, bounds, numbers, evaluate, generation)
+        tried += count
+        trials = study.get_trials(deepcopy=False)[:tried]
+        losses = [
+            t.value if t.value is not None and t.state == TrialState.COMPLETE else math.nan
+            for t in trials
+        ]
+        found = select([t.params["lr"] for t in trials], losses, scale, search.margin)
+        if found is None:
+            raise ConfigError(
+                f"{name}: range = [{bounds[0]:g}, {bounds[1]:g}]: all {tried} rates diverge; "
+                "lower ones are needed"
             )
-            found = extended(beyond, more)
-        for count in zooms:
-            if count and found.between[0] < found.between[1]:
-                found = extended(found.between, count)
-        found = replace(found, widened=widened)
-        if found.edge:
-            say(f"the best rate {found.best_lr:g} is still at the edge: wider range needed")
-        return study.get_trials(), found
+        return found
+
+    low, high = search.range
+    zooms = [search.evaluations // 4] * 2
+    coarse = search.evaluations - sum(zooms)
+    found = extended(search.range, coarse)
+    at_end = {"low": low <= 1 / HIGHEST, "high": high >= HIGHEST}
+    widened = bool(found.edge) and not at_end[found.edge]
+    if widened:
+        below = max(six_digits(low / WIDENED), 1 / HIGHEST)
+        above = min(six_digits(high * WIDENED), HIGHEST)
+        beyond = (below, low) if found.edge == "low" else (high, above)
+        share = math.log(WIDENED) / math.log(high / low)
+        more = max(1, round(coarse * min(1.0, share)))
+        say(
+            f"the best rate {found.best_lr:g} is at the edge of [{low:g}, {high:g}]: "
+            f"{more} more from {beyond[0]:g} to {beyond[1]:g}"
+        )
+        found = extended(beyond, more)
+    for count in zooms:
+        if count and found.between[0] < found.between[1]:
+            found = extended(found.between, count)
+    found = replace(found, widened=widened)
+    if found.edge:
+        say(f"the best rate {found.best_lr:g} is still at the edge: wider range needed")
+    return study.get_trials(), found
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time is at work on an output.
+
+    Raises:
+        ConfigError: if another one is, or the folder cannot be written.
+    """
+    check_writable(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.stem}.lock")
+    try:
+        # released by the operating system when the process ends, however it ends
+        with FileLock(lock, timeout=0):
+            yield
+            lock.unlink(missing_ok=True)
+    except Timeout:
+        raise ConfigError(f"{path}: another search is at work on it") from None
 
 
 def journal_of(path: Path, description: dict[str, Any]) -> Path:
@@ -276,8 +295,7 @@ def write(
         end=results.now(),
         **provenance,
     )
-    for kind in ("journal", "lock"):
-        results.forget(path, kind)
+    results.forget(path, "journal")
 
 
 class _Halton(optuna.samplers.BaseSampler):
@@ -297,12 +315,12 @@ class _Halton(optuna.samplers.BaseSampler):
     ) -> float:
         sequence = qmc.Halton(1, scramble=True, rng=self.seed).fast_forward(trial.number)
         low, high = float(param_distribution.low), float(param_distribution.high)
-        rate = float(f"{low * (high / low) ** sequence.random()[0, 0]:.6g}")
+        rate = six_digits(low * (high / low) ** sequence.random()[0, 0])
         return min(max(rate, low), high)
 
 
 class _Held:
-    """The journal is locked as a whole, so Optuna's lock of every line has nothing to do."""
+    """The output is locked as a whole, so Optuna's lock of every line has nothing to do."""
 
     def acquire(self) -> bool:
         return True
@@ -311,28 +329,14 @@ class _Held:
         pass
 
 
-@contextmanager
-def _study(
-    journal: Path, description: dict[str, Any], seed: int, say: Say
-) -> Iterator[optuna.Study]:
-    """The study of a journal, this process alone at work on it."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    check_writable(journal.parent)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # released by the operating system when the process ends, however it ends
-        with FileLock(journal.with_suffix(".lock"), timeout=0):
-            _mend(journal, say)
-            yield _open(journal, description, seed, say)
-    except Timeout:
-        raise ConfigError(f"{journal}: another search is at work on it") from None
-
-
 def _mend(journal: Path, say: Say) -> None:
     """Cut off what a kill or a full disk left of a last line, so that more can be added."""
     if not journal.exists():
         return
     content = journal.read_bytes()
+    first = b'{"op_code"'
+    if content[: len(first)] != first[: len(content)]:
+        raise ConfigError(f"{_other(journal)}: no line of a journal")
     whole = lines = 0
     for line in content.splitlines(keepends=True):
         try:
@@ -341,16 +345,16 @@ def _mend(journal: Path, say: Say) -> None:
         except ValueError:
             break
         whole, lines = whole + len(line), lines + 1
-    if not whole and not b'{"op_code"'.startswith(content[:10]):
-        raise ConfigError(f"{_other(journal)}: no line of a journal")
     if whole < len(content):
         say(f"{journal}: damaged from line {lines + 1} on; what stands before it is kept")
         with journal.open("r+b") as file:
             file.truncate(whole)
 
 
-def _open(journal: Path, description: dict[str, Any], seed: int, say: Say) -> optuna.Study:
-    """The study of a whole journal, if it is this search's."""
+def _study(journal: Path, description: dict[str, Any], seed: int, say: Say) -> optuna.Study:
+    """The study of a journal, if it is this search's."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _mend(journal, say)
     try:
         held = cast(Any, _Held())
         storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=held))
