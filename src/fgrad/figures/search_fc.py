@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from fgrad.figures import search_functions, style
 
@@ -36,8 +36,9 @@ def losses(frame: pd.DataFrame) -> Figure:
             axis.plot(one["lr"][pruned], one["loss"][pruned], **cross, markersize=4)
             search_functions.line(axis, one[~pruned], look)
         axis.set_xlabel("learning rate")
-        for kind in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            kind(LogFormatter(minor_thresholds=(1.5, 0.7)))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
     handles = [search_functions.entry(*pair) for pair in style.methods(frame)]
     if (frame["stop"] == "pruned").any():
         handles.append(Line2D([], [], color="#666666", marker="x", ls="", label="pruned"))
