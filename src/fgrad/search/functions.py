@@ -4,7 +4,6 @@ Source: the paper, section 4.2 and its learning-rate search.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from optuna.trial import FrozenTrial
 
 from fgrad import results
-from fgrad.config import FunctionSearch, repeat_seeds, row_name
+from fgrad.config import FunctionSearch, repeat_seeds
 from fgrad.descent import descend_all
 from fgrad.functions import FUNCTIONS, resolution
 from fgrad.search import study
@@ -45,11 +44,9 @@ def write(
         The selected rate.
 
     Raises:
-        ConfigError: as `fgrad.search.study.conduct` and `fgrad.search.study.alone`.
+        ConfigError: as `fgrad.search.study.carry_out`.
     """
     torch.set_num_threads(1)
-    target, start = Path(path), results.now()
-    description = search.model_dump(mode="json") | study.versions(fingerprint("search.functions"))
     function = FUNCTIONS[search.function]
     seeds = repeat_seeds(search.seed, "search", search.repeats)
 
@@ -72,28 +69,23 @@ def write(
     point = torch.full((search.n,), float(function.start[1]))
     point[0] = function.start[0]
     scale = study.Scale(function.minimum(search.n), float(function.value(point)))
-    journal = study.journal_of(target, description)
     angle_deg = search.angle[0] if len(search.angle) == 1 else None
     dumped = search.model_dump() | {"angle_deg": angle_deg}
     key = {name: dumped[name] for name in results.FUNCTION_ROW}
-    with study.alone(target):
-        trials, found = study.conduct(
-            search, row_name(key), journal, description, evaluate, search.evaluations, scale, say
-        )
-        study.write(
-            target,
-            key,
-            results.FUNCTION_ROW,
-            trials,
-            found,
-            run=search.model_dump(mode="json"),
-            scale=asdict(scale),
-            seeds=seeds,
-            device="cpu",
-            threads=1,
-            start=start,
-        )
-    return found
+    return study.carry_out(
+        search,
+        Path(path),
+        key,
+        results.FUNCTION_ROW,
+        search.model_dump(mode="json") | study.versions(fingerprint("search.functions")),
+        evaluate,
+        search.evaluations,
+        scale,
+        say,
+        seeds=seeds,
+        device="cpu",
+        threads=1,
+    )
 
 
 def _outcome(finals: list[float], stops: list[str], minimum: float) -> study.Outcome:

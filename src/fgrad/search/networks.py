@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -22,7 +22,7 @@ import torch
 from optuna.trial import FrozenTrial
 
 from fgrad import results
-from fgrad.config import repeat_seeds, row_name
+from fgrad.config import repeat_seeds
 from fgrad.data import load
 from fgrad.datasets import DATASETS
 from fgrad.device import choose_device, settings
@@ -61,10 +61,9 @@ def write(
         The selected rate.
 
     Raises:
-        ConfigError: as `fgrad.search.study.conduct` and `fgrad.search.study.alone`, or if there is
-            no such device or data.
+        ConfigError: as `fgrad.search.study.carry_out`, or if there is no such device or data.
     """
-    target, start = Path(path), results.now()
+    target = Path(path)
     device = choose_device(search.device)
     plain = search.model_dump(mode="json", exclude=EXECUTION)
     versions = study.versions(fingerprint("search.networks")) | {"on": device.type}
@@ -93,35 +92,20 @@ def write(
                 yield number, outcome
             checkpoint_of(_run(search, lr, seed), target).unlink(missing_ok=True)
 
-    description = plain | versions
-    scale = study.Scale(0.0, math.log(DATASETS[search.dataset].classes))
-    key = {name: getattr(search, name) for name in results.NETWORK_ROW}
-    with study.alone(target):
-        trials, found = study.conduct(
-            search,
-            row_name(key),
-            study.journal_of(target, description),
-            description,
-            evaluate,
-            search.generation,
-            scale,
-            say,
-        )
-        study.write(
-            target,
-            key,
-            results.NETWORK_ROW,
-            trials,
-            found,
-            run=search.model_dump(mode="json"),
-            scale=asdict(scale),
-            seeds=[seed],
-            device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-            threads=search.threads,
-            start=start,
-        )
-        results.forget(target, "checkpoint")
-    return found
+    return study.carry_out(
+        search,
+        target,
+        {name: getattr(search, name) for name in results.NETWORK_ROW},
+        results.NETWORK_ROW,
+        plain | versions,
+        evaluate,
+        search.generation,
+        study.Scale(0.0, math.log(DATASETS[search.dataset].classes)),
+        say,
+        seeds=[seed],
+        device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+        threads=search.threads,
+    )
 
 
 @dataclass(frozen=True)

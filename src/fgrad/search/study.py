@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from fgrad import results
-from fgrad.config import ConfigError, SearchOptions, check_writable, six_digits
+from fgrad.config import ConfigError, SearchOptions, check_writable, row_name, six_digits
 from fgrad.functions import resolution
 
 WIDENED = 100.0
@@ -230,13 +230,84 @@ def conduct(
     return study.get_trials(), found
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One process at a time is at work on an output.
+def journal_of(path: Path, description: dict[str, Any]) -> Path:
+    """The journal of a search: beside its output, named by everything its numbers depend on."""
+    text = json.dumps(description, sort_keys=True)
+    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return results.beside(path, key, "journal")
+
+
+def carry_out(
+    search: SearchOptions,
+    target: Path,
+    key: dict[str, Any],
+    kinds: dict[str, Any],
+    description: dict[str, Any],
+    evaluate: Evaluate,
+    generation: int,
+    scale: Scale,
+    say: Say,
+    **provenance: Any,
+) -> Found:
+    """Search, write every trial as Parquet, and remove what was kept for a restart.
+
+    Args:
+        search: as in `conduct`.
+        target: Parquet file, beside which the journal lies.
+        key: columns of the table row that is searched for.
+        kinds: their types.
+        description: as in `conduct`.
+        evaluate: likewise.
+        generation: likewise.
+        scale: likewise.
+        say: likewise.
+        provenance: as in `fgrad.results.write`.
+
+    Returns:
+        The selection.
 
     Raises:
-        ConfigError: if another one is, or the folder cannot be written.
+        ConfigError: as `conduct`, or if another search is at work on the output, or its folder
+            cannot be written.
     """
+    start = results.now()
+    with _alone(target):
+        journal = journal_of(target, description)
+        trials, found = conduct(
+            search, row_name(key), journal, description, evaluate, generation, scale, say
+        )
+        outcomes = [trial.user_attrs["outcome"] for trial in trials]
+        lr = np.array([trial.params["lr"] for trial in trials])
+        loss = np.array([outcome["loss"] for outcome in outcomes], dtype=float)
+        number = np.arange(len(trials))
+        columns = {
+            "trial": number,
+            "lr": lr,
+            "loss": loss,
+            "loss_std": [outcome["std"] for outcome in outcomes],
+            "stop": [outcome["stop"] for outcome in outcomes],
+            # a rate may have been tried twice
+            "selected": number == int(((lr == found.lr) & (loss == found.loss)).argmax()),
+        }
+        results.write(
+            target,
+            kinds | results.SEARCH,
+            key | columns,
+            run=search.model_dump(mode="json"),
+            found=asdict(found),
+            scale=asdict(scale),
+            start=start,
+            end=results.now(),
+            **provenance,
+        )
+        for kind in ("journal", "checkpoint"):
+            results.forget(target, kind)
+    return found
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time is at work on an output."""
     check_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.stem}.lock")
@@ -247,55 +318,6 @@ def alone(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
     except Timeout:
         raise ConfigError(f"{path}: another search is at work on it") from None
-
-
-def journal_of(path: Path, description: dict[str, Any]) -> Path:
-    """The journal of a search: beside its output, named by everything its numbers depend on."""
-    text = json.dumps(description, sort_keys=True)
-    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    return results.beside(path, key, "journal")
-
-
-def write(
-    path: Path,
-    key: dict[str, Any],
-    kinds: dict[str, Any],
-    trials: list[FrozenTrial],
-    found: Found,
-    **provenance: Any,
-) -> None:
-    """Write every trial of a search as Parquet, and remove what was kept for a restart.
-
-    Args:
-        path: Parquet file.
-        key: columns of the table row that was searched for.
-        kinds: their types.
-        trials: from `conduct`.
-        found: likewise.
-        provenance: as in `fgrad.results.write`.
-    """
-    outcomes = [trial.user_attrs["outcome"] for trial in trials]
-    lr = np.array([trial.params["lr"] for trial in trials])
-    loss = np.array([outcome["loss"] for outcome in outcomes], dtype=float)
-    number = np.arange(len(trials))
-    columns = {
-        "trial": number,
-        "lr": lr,
-        "loss": loss,
-        "loss_std": [outcome["std"] for outcome in outcomes],
-        "stop": [outcome["stop"] for outcome in outcomes],
-        # a rate may have been tried twice
-        "selected": number == int(((lr == found.lr) & (loss == found.loss)).argmax()),
-    }
-    results.write(
-        path,
-        kinds | results.SEARCH,
-        key | columns,
-        found=asdict(found),
-        end=results.now(),
-        **provenance,
-    )
-    results.forget(path, "journal")
 
 
 class _Halton(optuna.samplers.BaseSampler):
