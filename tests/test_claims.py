@@ -207,13 +207,16 @@ def test_found_rates_against_published_ones(name):
     one = judged(failing)
     assert one["verdict"] == "fails"
     assert "85.0% of 80 rows are not worse: 0 better, 68 equal, 12 worse" in one["evidence"]
-    assert "in 87.5% the 95 % t-interval" in one["evidence"]
+    assert "in 68 of the equal ones the interval is above 1, in 0 below" in one["evidence"]
+    assert "in 87.5% of all rows the 95 % t-interval" in one["evidence"]
     assert "n=0 bp: 1.3 (1.1 to 1.5) times as far above the minimum" in one["evidence"]
     assert "n=1 bp: 2 seeds diverge instead of 0, rate 2 of the published" in one["evidence"]
     nothing = compared_frame(worse=3)
     nothing.loc[0, "degenerate"] = True
-    nothing.loc[1:, "verdict"] = "unpublished"
-    assert judged(nothing)["verdict"] == "not decidable"
+    nothing.loc[1:, "verdict"] = "too few seeds"
+    one = judged(nothing)
+    assert one["verdict"] == "not decidable"
+    assert one["evidence"] == "no row can be compared: 79 too few seeds, 1 worse"
 
 
 @pytest.mark.parametrize("name", BREAKERS)

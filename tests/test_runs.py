@@ -236,6 +236,19 @@ def test_wrong_tables(tmp_path, text, expected):
     assert any(expected in line for line in str(caught.value).splitlines()), str(caught.value)
 
 
+def test_searched_rates_need_no_rows_but_the_file(tmp_path):
+    values = changed("learning_rates", "searched")
+    own = tmp_path / "few.csv"
+    own.write_text(TABLE)
+    values["functions"]["learning_rates"] = str(own)
+    _, found = runs.load(values, ROOT / "config")
+    assert len(found.functions) == 264
+    assert {run["lr"] for run in found.functions.values()} == {None}
+    assert found.published["search_functions"] == {"sphere/n1/bp": 0.1, "sphere/n1/fg-mean_k1": 0.2}
+    values["functions"]["learning_rates"] = "nowhere.csv"
+    assert "nowhere.csv: cannot be read as a CSV table: No such" in refused(values)[0]
+
+
 def test_a_binary_table(tmp_path):
     (tmp_path / "table.csv").write_bytes(b"\xff\xfe\x00sphere")
     with pytest.raises(ConfigError, match=r"table\.csv: cannot be read as a CSV table"):

@@ -366,9 +366,13 @@ def test_a_function_search_is_the_same_twice_and_after_a_kill(tmp_path, monkeypa
     assert not killed.exists()
     assert list(tmp_path.glob(".c.*.journal"))
     monkeypatch.setattr(study, "_tell", tell)
-    description = search.model_dump(mode="json")
-    now, other = (study.journal_of(killed, description | study.versions(c)) for c in ("a", "b"))
-    assert now != other  # changed code does not go on with the numbers of another
+    journals = {path.name for path in tmp_path.glob(".c.*.journal")}
+    with monkeypatch.context() as changed:  # other code does not go on with its numbers
+        changed.setattr(functions, "fingerprint", lambda module: "other")
+        changed.setattr(study, "_tell", die)
+        with pytest.raises(KeyboardInterrupt):
+            functions.write(search, killed, say=pytest.fail)
+    assert len({path.name for path in tmp_path.glob(".c.*.journal")} - journals) == 1
     said = []
     functions.write(search, killed, say=said.append)
     assert said[0] == "resumed: 5 of 6 trials are finished"
@@ -389,11 +393,16 @@ def test_another_searchs_journal_beside_it_stays(tmp_path):
     assert not mine.exists()
 
 
-def test_a_range_is_not_widened_beyond_what_a_rate_may_be(tmp_path):
-    search = SearchOptions(evaluations=8, range=(1.0, 1e30))
-    _, found = conducted(search, tmp_path / "journal", lambda lr: 1 / lr)
-    assert (found.edge, found.widened) == ("high", False)
-    assert found.lr <= 1e30
+@pytest.mark.parametrize(
+    ("bounds", "loss", "edge"),
+    [((1.0, 1e30), lambda lr: 1 / lr, "high"), ((1e-30, 1.0), lambda lr: lr, "low")],
+)
+def test_a_range_is_not_widened_beyond_what_a_rate_may_be(tmp_path, bounds, loss, edge):
+    search = SearchOptions(evaluations=8, range=bounds)
+    trials, found = conducted(search, tmp_path / "journal", loss)
+    assert (found.edge, found.widened) == (edge, False)
+    assert len(trials) == 8
+    assert 1e-30 <= found.lr <= 1e30
 
 
 def test_a_rate_for_all_angles_is_judged_at_all_of_them(tmp_path):
@@ -484,9 +493,10 @@ def test_a_network_search_killed_in_a_training_goes_on_there(searched, tmp_path,
     pd.testing.assert_frame_equal(results.read(path), results.read(searched), check_exact=True)
 
 
-def test_a_search_with_trials_in_flight_that_was_killed(searched, tmp_path):
+def test_a_search_with_trials_in_flight_that_was_killed(tmp_path):
     """Its workers end: else they would train beside the search that takes up the journal."""
-    search, path = NetworkSearch(**FC, in_flight=2), tmp_path / "trials.parquet"
+    long = FC | {"range": (1e-3, 1e-1), "epochs": 20, "warmup": 20}
+    search, path = NetworkSearch(**long, in_flight=2), tmp_path / "trials.parquet"
     script = tmp_path / "search.py"
     script.write_text(
         "from fgrad.networks import NetworkSearch\n"
@@ -497,11 +507,13 @@ def test_a_search_with_trials_in_flight_that_was_killed(searched, tmp_path):
     )
     started = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob(".*.checkpoint"))) < 2 and time.monotonic() < deadline:
+    workers: list[psutil.Process] = []
+    while started.poll() is None and time.monotonic() < deadline:
+        children = psutil.Process(started.pid).children()
+        workers = [p for p in children if "spawn_main" in str(p.cmdline())]
+        if len(workers) == 2 and list(tmp_path.glob(".*.checkpoint")):
+            break
         time.sleep(0.05)
-    workers = [
-        p for p in psutil.Process(started.pid).children() if "spawn_main" in str(p.cmdline())
-    ]
     assert len(workers) == 2
     started.kill()
     started.wait()
@@ -512,7 +524,9 @@ def test_a_search_with_trials_in_flight_that_was_killed(searched, tmp_path):
     assert "of 4 trials are finished" in said[0]
     script.unlink()
     assert [p.name for p in tmp_path.iterdir()] == ["trials.parquet"]
-    pd.testing.assert_frame_equal(results.read(path), results.read(searched), check_exact=True)
+    whole = tmp_path / "whole.parquet"
+    networks.write(NetworkSearch(**long), whole, say=lambda line: None)
+    pd.testing.assert_frame_equal(results.read(path), results.read(whole), check_exact=True)
 
 
 def test_an_error_in_one_trial_in_flight_ends_the_search_and_keeps_the_others(tmp_path):

@@ -50,7 +50,9 @@ T = TypeVar("T")
 Unique = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(unique)]
 Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-Rate = Annotated[float, Field(gt=0, le=1e30)]
+LOWEST, HIGHEST = 1e-30, 1e30
+"""Rates beyond these are not searched."""
+Rate = Annotated[float, Field(gt=0, le=HIGHEST)]
 Degrees = Annotated[float, Field(gt=0, lt=180, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")]
 FunctionName = Annotated[str, one_of("function", FUNCTIONS)]
@@ -229,8 +231,8 @@ def six_digits(rate: float) -> float:
 def rising(bounds: tuple[float, float]) -> tuple[float, float]:
     """A range to six digits that is not empty; raises ValueError otherwise."""
     low, high = map(six_digits, bounds)
-    if low < 1e-30:
-        raise ValueError("the first bound must be 1e-30 or more")
+    if low < LOWEST:
+        raise ValueError(f"the first bound must be {LOWEST:g} or more")
     if not low < high:
         raise ValueError("the first bound must be below the second, to six digits")
     return low, high

@@ -46,11 +46,15 @@ def _as_good(summary: pd.DataFrame) -> Verdict:
     judged = summary["verdict"].isin(["better", "equal", "worse"])
     frame = summary[~summary["degenerate"] & judged]
     if frame.empty:
-        return undecidable("no row has a published rate")
+        counts = summary["verdict"].value_counts()
+        found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        return undecidable(f"no row can be compared: {found}")
     counts = frame["verdict"].value_counts()
     worse = frame[frame["verdict"] == "worse"]
     row = [name for name in ROW if name in frame and name != "experiment"]
     named = [f"{cell_name(one, row)}: {_why(one)}" for _, one in worse.iterrows()]
+    equal = frame[frame["verdict"] == "equal"]
+    above, below = equal["ratio_low"] > 1 + ROUNDING, equal["ratio_high"] < 1 - ROUNDING
     reach = frame["published_high"] + ROUNDING * frame["published_high"].abs()
     more = frame["found_diverged"] > frame["published_diverged"]
     apart = more | (frame["found_low"] > reach)
@@ -59,8 +63,9 @@ def _as_good(summary: pd.DataFrame) -> Verdict:
     evidence = (
         f"{kept:.1%} of {len(frame)} rows are not worse: {counts.get('better', 0)} better, "
         f"{counts.get('equal', 0)} equal, {len(worse)} worse{listed(named, len(named))}; in "
-        f"{1 - apart.mean():.1%} the 95 % t-interval of the value that the found rate reaches is "
-        "not wholly above the published rate's, by however little"
+        f"{above.sum()} of the equal ones the interval is above 1, in {below.sum()} below; in "
+        f"{1 - apart.mean():.1%} of all rows the 95 % t-interval of the value that the found rate "
+        "reaches, unpaired, is not wholly above the published rate's"
     )
     if kept < SHARE and chance > LEVEL:
         return undecidable(f"{evidence}; of so few rows these may be worse by chance")

@@ -55,7 +55,7 @@ def write(
             beside it while the search goes on; the same call takes them up again.
         source: prepared file or folder of the data set, see `fgrad.data.load`.
         say: told about every trial in a line.
-        progress: called with trials done and trials asked for.
+        progress: called with trials done and trials that are expected so far.
 
     Returns:
         The selected rate.
@@ -73,7 +73,7 @@ def write(
     def evaluate(
         trials: list[FrozenTrial], earlier: list[FrozenTrial]
     ) -> Iterator[tuple[int, study.Outcome]]:
-        # by rate: one that was asked for twice is trained once
+        # by rate: one that a generation asks for twice is trained once
         waiting: dict[float, list[int]] = {}
         for one in trials:
             if not one.state.is_finished():
@@ -132,7 +132,7 @@ class Work:
 def _trained(works: list[Work], in_flight: int) -> Iterator[tuple[float, study.Outcome]]:
     """Rates and outcomes as they come, of so many trials at once.
 
-    After an error no other trial begins; those in flight end and count.
+    After an error no other trial begins; those in flight end and count, unless a process died.
     """
     if in_flight == 1 or len(works) == 1:
         for work in works:

@@ -30,14 +30,19 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from fgrad import results
-from fgrad.config import ConfigError, SearchOptions, check_writable, row_name, six_digits
+from fgrad.config import (
+    HIGHEST,
+    LOWEST,
+    ConfigError,
+    SearchOptions,
+    check_writable,
+    row_name,
+    six_digits,
+)
 from fgrad.functions import resolution
 
 WIDENED = 100.0
 """Factor by which a range grows, once, beyond the edge where its best rate lies."""
-
-HIGHEST = 1e30
-"""No rate above this or below its reciprocal is tried."""
 
 NAME = "lr"
 """Of the one study in a journal."""
@@ -208,10 +213,10 @@ def conduct(
     zooms = [search.evaluations // 4] * 2
     coarse = search.evaluations - sum(zooms)
     found = extended(search.range, coarse)
-    at_end = {"low": low <= 1 / HIGHEST, "high": high >= HIGHEST}
+    at_end = {"low": low <= LOWEST, "high": high >= HIGHEST}
     widened = bool(found.edge) and not at_end[found.edge]
     if widened:
-        below = max(six_digits(low / WIDENED), 1 / HIGHEST)
+        below = max(six_digits(low / WIDENED), LOWEST)
         above = min(six_digits(high * WIDENED), HIGHEST)
         beyond = (below, low) if found.edge == "low" else (high, above)
         share = math.log(WIDENED) / math.log(high / low)
