@@ -173,7 +173,7 @@ RUN = "--function sphere --n 4 --gradient frog --k 2 --lr 0.1"
         ),
         (
             f"optimize {RUN.replace('frog', 'toad')}",
-            "fgrad: unknown gradient; allowed: bp, fg-mean, f",
+            "fgrad: gradient = 'toad': unknown gradient; allowed: bp, fg-mean, f",
         ),
         (
             f"optimize {RUN.replace('0.1', '-1')}",

@@ -223,6 +223,26 @@ def test_a_damaged_end_is_cut_off_and_said(tmp_path, damage):
     assert said[1] == "resumed: 6 of 6 trials are finished"
 
 
+def test_a_journal_without_one_of_its_lines(tmp_path):
+    """Copied badly: the same result, or one line that refuses it; never anything else."""
+    search, whole = SearchOptions(evaluations=6), tmp_path / "whole"
+    trials, found = conducted(search, whole, bowl)
+    lines = whole.read_bytes().splitlines(keepends=True)
+    refused = 0
+    for i in range(len(lines)):
+        journal = tmp_path / f"{i}"
+        journal.write_bytes(b"".join(lines[:i] + lines[i + 1 :]))
+        try:
+            again, found_again = conducted(search, journal, bowl)
+        except ConfigError as error:
+            refused += 1
+            assert "not the journal of this search" in str(error)
+            assert "\n" not in str(error)
+        else:
+            assert (seen(again), found_again) == (seen(trials), found)
+    assert 0 < refused < len(lines)
+
+
 def test_a_journal_of_another_search_is_refused_and_kept(tmp_path):
     journal = tmp_path / "journal"
     conducted(SearchOptions(evaluations=3), journal, bowl)

@@ -164,7 +164,9 @@ class GradientTask(Derivatives):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.approach is None and self.gradient not in APPROACHES:
-            raise ValueError(f"unknown gradient; allowed: {', '.join(APPROACHES)}")
+            raise ValueError(
+                f"gradient = {self.gradient!r}: unknown gradient; allowed: {', '.join(APPROACHES)}"
+            )
         if (self.how.aggregation is None) != (self.k is None):
             given = "it takes no tangents" if self.how.aggregation is None else "it needs k"
             raise ValueError(f"gradient {self.gradient} with k = {self.k}: {given}")
@@ -282,7 +284,7 @@ def check_writable(folder: Path) -> None:
     if not existing.is_dir():
         raise ConfigError(f"{folder}: {existing} is a file; a folder that can be written is needed")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder}: {existing} cannot be written; choose another --directory")
+        raise ConfigError(f"{folder}: {existing} cannot be written; choose another folder")
 
 
 def row_name(row: Mapping[str, Any]) -> str:

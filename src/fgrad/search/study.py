@@ -232,7 +232,7 @@ def conduct(
     found = replace(found, widened=widened)
     if found.edge:
         say(f"the best rate {found.best_lr:g} is still at the edge: wider range needed")
-    return study.get_trials(), found
+    return study.get_trials()[:tried], found
 
 
 def journal_of(path: Path, description: dict[str, Any]) -> Path:
@@ -392,6 +392,9 @@ def _study(journal: Path, description: dict[str, Any], seed: int, say: Say) -> o
             study = optuna.create_study(study_name=NAME, storage=storage, sampler=sampler)
         recorded = study.user_attrs.get("search")
         trials = study.get_trials(deepcopy=False)
+        for trial in trials:
+            if trial.state.is_finished() and not (trial.params and "outcome" in trial.user_attrs):
+                raise ValueError(f"trial {trial.number} is not whole")
     except Exception as error:  # whatever the lines hold, replaying them may fail in any way
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise ConfigError(f"{_other(journal)}: {reason}") from None
