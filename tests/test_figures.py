@@ -328,7 +328,7 @@ def marks(axis, colour, filled: bool) -> list[tuple[float, float]]:
         for line in axis.lines
         if np.allclose(to_rgb(line.get_color()), colour)
         and line.get_linestyle() == "None"
-        and line.get_marker() != "x"
+        and line.get_marker() not in ("x", "|")
         and (line.get_fillstyle() == "full") == filled
     ]
 
@@ -351,7 +351,7 @@ def test_searches_mark_what_was_selected_and_what_was_published(name, summaries)
         assert around.min() < published[1] < around.max()
         assert len(crosses(axis)) == (len(TRAINED) if network else 0)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts[-2:] == ["selected", "published"]
+    assert texts[-3:] == ["selected", "published", "diverged"]
     unknown = summaries[name].assign(published=np.nan)
     figure = draw(name, summaries, **{name: unknown})
     assert "published" not in [text.get_text() for text in figure.legends[0].get_texts()]

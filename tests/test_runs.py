@@ -161,7 +161,7 @@ def test_a_new_gradient_is_one_line():
             {"tangents": "uniform"},
             "config: gradients.frog.tangents = 'uniform': unk",
         ),
-        ("gradients.frog", None, "config: gradients.frog = None: Input should be a valid dict"),
+        ("gradients.frog", None, "config: gradients.frog = None: keys with values are needed"),
         ("gradients", {}, "config: gradients: Dictionary should have at least 1 item"),
         (
             "functions.learning_rates",

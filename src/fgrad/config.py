@@ -250,7 +250,8 @@ class SearchOptions(Model):
     seed: Seed = 0
     """Of the rates and of everything they are tried with."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Rates whose loss is above its minimum by this much more than the best are as good."""
+    """Rates are as good as the best if their loss is at most this part above the best's, of what
+    that is above the minimum or has gained on the start, whichever is less."""
 
 
 class FunctionSearchOptions(SearchOptions):
@@ -328,6 +329,10 @@ def _message(where: str, error: ErrorDetails) -> str:
         "" if isinstance(value, dict | BaseModel) or error["type"] == "missing" else f" = {value!r}"
     )
     text = error["msg"].removeprefix("Value error, ")
-    hint = {"extra_forbidden": "unknown key; see config/README.md", "missing": "required"}
+    hint = {
+        "extra_forbidden": "unknown key; see config/README.md",
+        "missing": "required",
+        "model_type": "keys with values are needed; see config/README.md",
+    }
     parts = (where, key + shown, hint.get(error["type"], text))
     return ": ".join(part for part in parts if part)

@@ -1,6 +1,5 @@
 """What every learning rate reached in the searches of section 4.3."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,7 +10,6 @@ from fgrad.figures import angle_descent, search_functions, style
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
     """Rows: gradients; columns: numbers of tangents; one line for each angle, or one for all."""
     frame = summaries["search_angles"]
-    frame = frame[np.isfinite(frame["loss"])]
     gradients = list(frame["gradient"].drop_duplicates())
     sizes = sorted(int(k) for k in frame["k"].unique())
     angles = sorted(float(a) for a in frame["angle_deg"].dropna().unique())

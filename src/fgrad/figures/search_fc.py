@@ -21,8 +21,7 @@ def losses(frame: pd.DataFrame) -> Figure:
 
     Pruned trials are crosses, at the lowest loss they had reached.
     """
-    frame = frame[np.isfinite(frame["loss"])]
-    if frame.empty:
+    if not np.isfinite(frame["loss"]).any():
         return style.nothing()
     networks = style.networks(frame)
     figure, stacks = style.stacks(networks, 2.2, "lowest validation loss")

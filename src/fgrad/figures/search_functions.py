@@ -18,8 +18,8 @@ FLOOR = 1e-40
 def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
     """Rows: functions; columns: dimensions."""
     frame = summaries["search_functions"]
-    frame = frame[np.isfinite(frame["loss"]) & (frame["start"] > frame["minimum"])]
-    if frame.empty:
+    frame = frame[frame["start"] > frame["minimum"]]
+    if not np.isfinite(frame["loss"]).any():
         return style.nothing()
     names = list(frame["function"].drop_duplicates())
     dimensions = sorted(int(n) for n in frame["n"].unique())
@@ -52,20 +52,29 @@ def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
 def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -> None:
     """Loss of a search over the rate; filled the selected rate, open the published one.
 
+    A dot is a rate that was tried, a stroke at the top one that diverged.
+
     Args:
         axis: where to draw.
-        frame: one search of `fgrad.summary.searches`, without the rates that diverged.
+        frame: one search of `fgrad.summary.searches`.
         look: colour and marker.
         ls: line style.
     """
+    frame = frame.sort_values("lr")
+    diverged = frame["lr"][np.isinf(frame["loss"])]
+    stroke: dict[str, Any] = {"marker": "|", "ls": "", "transform": axis.get_xaxis_transform()}
+    axis.plot(
+        diverged, np.ones(len(diverged)), color=look["color"], markersize=6, mew=0.7, **stroke
+    )
+    frame = frame[np.isfinite(frame["loss"])]
     if frame.empty:
         return
-    frame = frame.sort_values("lr")
     lr = frame["lr"].to_numpy(dtype=float)
     first = frame.iloc[0]
     loss = style.shown(frame["loss"], float(first["minimum"]), float(first["start"]), FLOOR)
     marks(axis, frame, lr, loss, look)
-    axis.plot(lr, loss, color=look["color"], ls=ls, lw=0.9, zorder=2)
+    dot: dict[str, Any] = {"marker": ".", "markersize": 2}
+    axis.plot(lr, loss, color=look["color"], ls=ls, lw=0.9, zorder=2, **dot)
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
 
@@ -94,11 +103,13 @@ def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, A
 
 
 def legend(figure: Figure, frame: pd.DataFrame, handles: list[Line2D]) -> None:
-    """What lines are of, and what filled and open markers mean."""
+    """What lines are of, and what markers and strokes mean."""
     shape: dict[str, Any] = {"color": "#666666", "marker": "o", "ls": ""}
     found = Line2D([], [], **shape, markersize=5.5, label="selected")
     published = Line2D([], [], **shape, markersize=7, fillstyle="none", label="published")
     handles = [*handles, found, *([published] if frame["published"].notna().any() else [])]
+    if np.isinf(frame["loss"]).any():
+        handles.append(Line2D([], [], color="#666666", marker="|", ls="", label="diverged"))
     columns = style.legend_columns(figure)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 

@@ -314,8 +314,11 @@ def carry_out(
 def _alone(path: Path) -> Iterator[None]:
     """One process at a time is at work on an output."""
     check_writable(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.stem}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from None
     try:
         # released by the operating system when the process ends, however it ends
         with FileLock(lock, timeout=0):
