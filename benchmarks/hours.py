@@ -14,12 +14,12 @@ import torch
 import yaml
 from rich.progress import track
 
-from fgrad import runs
-from fgrad.data import Split
-from fgrad.datasets import DATASETS
-from fgrad.device import choose_device
-from fgrad.networks import TrainRun
-from fgrad.training import EVALUATED, _State
+from fgrad.experiments.device import choose_device
+from fgrad.experiments.training import EVALUATED, _State
+from fgrad.options.networks import TrainRun
+from fgrad.plan import runs
+from fgrad.problems.data import Split
+from fgrad.problems.registry import DATASETS
 
 ROOT = Path(__file__).parent.parent
 STEPS = 3 if choose_device("auto").type == "cpu" else 100

@@ -19,12 +19,12 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 
-from fgrad.config import Approach
-from fgrad.data import Split
-from fgrad.datasets import DATASETS
-from fgrad.networks import TrainRun
-from fgrad.perturbation import Perturbation
-from fgrad.training import _State, build
+from fgrad.experiments.training import _State, build
+from fgrad.gradients.approach import Approach
+from fgrad.gradients.perturbation import Perturbation
+from fgrad.options.networks import TrainRun
+from fgrad.problems.data import Split
+from fgrad.problems.registry import DATASETS
 
 FROG = Approach(aggregation="projection")
 REPEATS = 9

@@ -17,17 +17,19 @@ import yaml
 from rich.progress import track
 from torch.autograd import forward_ad
 
-from fgrad import descent, quality, runs
-from fgrad.config import FunctionRun, QualityRun
-from fgrad.estimators import draw
-from fgrad.functions import FUNCTIONS
+from fgrad.experiments import descent, quality
+from fgrad.gradients.estimators import draw
+from fgrad.options.functions import FunctionRun
+from fgrad.options.quality import QualityRun
+from fgrad.plan import runs
+from fgrad.problems.registry import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
 REPEATS = 5
 
 
 def textbook_descent(run: FunctionRun, steps: int) -> None:
-    """`fgrad.descent.descend`, written plainly."""
+    """`fgrad.experiments.descent.descend`, written plainly."""
     f = FUNCTIONS[run.function].value
     start = FUNCTIONS[run.function].start
     for seed in run.seeds:
@@ -59,7 +61,7 @@ def textbook_descent(run: FunctionRun, steps: int) -> None:
 
 
 def textbook_quality(run: QualityRun) -> None:
-    """`fgrad.quality.direct`, written plainly."""
+    """`fgrad.experiments.quality.direct`, written plainly."""
     (n,) = run.n
     generator = torch.Generator().manual_seed(run.seed)
     gradient = torch.ones(n)

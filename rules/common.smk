@@ -4,9 +4,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fgrad import runs as settings
-from fgrad.config import ConfigError, check_writable
-from fgrad.source import fingerprint
+from fgrad.plan import runs as settings
+from fgrad.errors import ConfigError
+from fgrad.store.files import check_writable
+from fgrad.store.source import fingerprint
 
 try:
     CONFIG, RUNS = settings.load(config, Path(workflow.basedir) / "config")

@@ -18,7 +18,7 @@ rule optimize_function:
         runtime=30,
     params:
         run=run_of,
-        code=fingerprint("descent"),
+        code=fingerprint("experiments.descent"),
     message:
         "4.2, 4.3: gradient descent, {wildcards.section}/{wildcards.name}"
     script:

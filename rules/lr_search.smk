@@ -47,7 +47,7 @@ rule search_function:
         runtime=60,
     params:
         search=run_of,
-        code=fingerprint("search.functions"),
+        code=fingerprint("experiments.search.functions"),
     message:
         "4.2, 4.3: search for a learning rate, {wildcards.section}/{wildcards.name}"
     script:
@@ -77,7 +77,7 @@ rule search_network:
             for key, value in run_of(wildcards).items()
             if key != "in_flight"
         },
-        code=fingerprint("search.networks"),
+        code=fingerprint("experiments.search.networks"),
     message:
         "4.4, 4.5: search for a learning rate, {wildcards.section}/{wildcards.name}"
     script:
@@ -104,7 +104,7 @@ rule collect_searches:
         runtime=10,
     params:
         published=published_of,
-        code=fingerprint("summary", "rates"),
+        code=fingerprint("paper.summary", "plan.rates"),
     message:
         "Learning rates found: {wildcards.table}"
     script:

@@ -27,7 +27,7 @@ rule prepare_data:
         runtime=60,
     params:
         folder=str(Path(CONFIG.networks.data_dir).expanduser()),
-        code=fingerprint("data"),
+        code=fingerprint("problems.data"),
     message:
         "Data set {wildcards.dataset}: found or fetched, checked"
     script:
@@ -56,7 +56,7 @@ rule train_network:
         gpu=lambda wildcards: int(run_of(wildcards)["device"] != "cpu"),
     params:
         run=run_of,
-        code=fingerprint("training"),
+        code=fingerprint("experiments.training"),
     message:
         "4.4, 4.5: training, {wildcards.section}/{wildcards.name}"
     script:

@@ -1,6 +1,6 @@
 # From runs to summaries, figures, tables and claims.
 
-# summary: [section of its runs, function of fgrad.summary]
+# summary: [section of its runs, function of fgrad.paper.summary]
 SUMMARIES = {
     "quality": ["quality", "quality"],
     "exact": ["exact", "quality"],
@@ -55,7 +55,7 @@ FIGURES = {
     "search_sota": [SEARCH_SOTA, ["search_sota"]],
 }
 
-# table: [section of the paper, function of fgrad.tables, summary it shows]
+# table: [section of the paper, function of fgrad.paper.tables, summary it shows]
 TABLES = {
     "learning_rates": [FUNCTIONS, "learning_rates", "functions"],
     "final_values": [FUNCTIONS, "final_values", "functions"],
@@ -133,7 +133,7 @@ rule summarize:
         runtime=30,
     params:
         function=lambda wildcards: SUMMARIES[wildcards.summary][1],
-        code=fingerprint("summary"),
+        code=fingerprint("paper.summary"),
     message:
         "Summary {wildcards.summary}"
     script:
@@ -165,7 +165,7 @@ for _name, (_section, _summaries) in FIGURES.items():
             runtime=10,
         params:
             figure=_name,
-            code=fingerprint(f"figures.{_name}"),
+            code=fingerprint(f"paper.figures.{_name}"),
         message:
             "Figure {params.figure}"
         script:
@@ -199,7 +199,7 @@ for _name, (_section, _function, _shown) in TABLES.items():
         params:
             function=_function,
             caption=f"{_section}: {_name.replace('_', ' ')}.",
-            code=fingerprint("tables"),
+            code=fingerprint("paper.tables"),
         message:
             "Table {params.caption}"
         script:
@@ -232,7 +232,7 @@ rule judge_claims:
     params:
         section=lambda wildcards: CLAIMS[wildcards.part][0],
         scale=lambda wildcards: SCALE[wildcards.part],
-        code=fingerprint("claims"),
+        code=fingerprint("paper.claims"),
     message:
         "Claims of section {params.section}"
     script:
@@ -255,7 +255,7 @@ rule collect_claims:
         runtime=10,
     params:
         scale=" ".join(SCALE[part] for part in PARTS),
-        code=fingerprint("claims"),
+        code=fingerprint("paper.claims"),
     message:
         "The verdict on the paper's claims"
     script:

@@ -16,7 +16,7 @@ rule measure_quality:
         runtime=30,
     params:
         run=run_of,
-        code=fingerprint("quality"),
+        code=fingerprint("experiments.quality"),
     message:
         "4.1, 4.3: quality of gradient estimates, {wildcards.section}/{wildcards.name}"
     script:

@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from fgrad import descent, quality, results
-from fgrad.config import FunctionRun, QualityRun
+from fgrad.experiments import descent, quality
+from fgrad.options.functions import FunctionRun
+from fgrad.options.quality import QualityRun
+from fgrad.store import parquet, schemas
 
 
 def fgrad(*arguments: str) -> subprocess.CompletedProcess:
@@ -39,7 +41,7 @@ def test_optimize(tmp_path):
         function="sphere", n=64, gradient="frog", k=16, lr=0.01, seeds=(0, 1, 2), steps=30
     )
     expected = np.concatenate(descent.descend(run).values)
-    np.testing.assert_array_equal(results.read(path)["value"], expected.astype(float))
+    np.testing.assert_array_equal(parquet.read(path)["value"], expected.astype(float))
 
 
 def test_train(tmp_path):
@@ -65,8 +67,8 @@ def test_train(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "completed after 1 epochs"
     assert [line for line in done.stderr.splitlines() if " epoch 1/1: train " in line]
-    frame = results.read(path)
-    assert list(frame.columns) == list(results.NETWORKS)
+    frame = parquet.read(path)
+    assert list(frame.columns) == list(schemas.NETWORKS)
     assert frame["epoch"].tolist() == [0, 1]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -127,7 +129,7 @@ def test_quality(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     run = QualityRun(n=(64,), k=(1, 4, 16), samples=20, angle=30.0)
-    frame = results.read(path)
+    frame = parquet.read(path)
     assert (frame["angle_deg"] == 30).all()
     np.testing.assert_array_equal(frame["cosine"], quality.direct(run, 64).values[..., 5].ravel())
 
@@ -150,7 +152,7 @@ def test_quality_exact(tmp_path):
         *f"--output {path}".split(),
     )
     assert done.returncode == 0, done.stderr
-    assert len(results.read(path)) == 150
+    assert len(parquet.read(path)) == 150
 
 
 @pytest.mark.parametrize("command", ["quality", "optimize"])
@@ -240,7 +242,7 @@ def test_search(tmp_path):
     assert {path.name for path in output.iterdir()} == {
         "learning_rates.csv", "trials.parquet", "search.pdf", "search.png",
     }  # fmt: skip
-    rate = results.provenance(output / "trials.parquet")["found"]["lr"]
+    rate = parquet.provenance(output / "trials.parquet")["found"]["lr"]
     assert (output / "learning_rates.csv").read_text() == (
         f"function,n,gradient,k,lr\nsphere,8,frog,2,{rate:.6g}\n"
     )

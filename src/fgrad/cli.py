@@ -11,16 +11,20 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fgrad import config, networks, results
+from fgrad import errors
+from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.networks import NetworkSearch, TrainRun
+from fgrad.options.quality import QualityRun
+from fgrad.store import files, log, parquet
 
 if TYPE_CHECKING:
-    from fgrad.search.study import Found
+    from fgrad.experiments.search.study import Found
 
 Flat = tyro.conf.arg(name="")
 
 
 def quality(
-    run: Annotated[config.QualityRun, Flat],
+    run: Annotated[QualityRun, Flat],
     output: Path,
 ) -> None:
     """Approximation quality of gradient estimates (sections 4.1 and 4.3).
@@ -29,7 +33,7 @@ def quality(
         run: options.
         output: Parquet file, one row for each sample, aggregation and k.
     """
-    from fgrad.quality import write
+    from fgrad.experiments.quality import write
 
     _check(output)
     with _bar("samples") as progress:
@@ -37,7 +41,7 @@ def quality(
 
 
 def optimize(
-    run: Annotated[config.FunctionRun, Flat],
+    run: Annotated[FunctionRun, Flat],
     output: Path,
 ) -> None:
     """Gradient descent on a closed-form function (sections 4.2 and 4.3).
@@ -46,18 +50,18 @@ def optimize(
         run: options.
         output: Parquet file, one row for each seed and step.
     """
-    from fgrad.descent import write
+    from fgrad.experiments.descent import write
 
     _check(output)
     with _bar("steps") as progress:
         write(run, output, progress)
-    for stop in results.provenance(output)["stop"]:
+    for stop in parquet.provenance(output)["stop"]:
         angle = "" if stop["angle_deg"] is None else f" angle {stop['angle_deg']:g}°"
         print(f"seed {stop['seed']}{angle}: {stop['stop']} after {stop['steps']} steps")
 
 
 def train(
-    run: Annotated[networks.TrainRun, Flat],
+    run: Annotated[TrainRun, Flat],
     output: Path,
     data_dir: Path | None = None,
 ) -> None:
@@ -68,18 +72,18 @@ def train(
         output: Parquet file, one row for each epoch. A killed run goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
     """
-    from fgrad.training import write
+    from fgrad.experiments.training import write
 
     _check(output)
     with _bar("epochs", lambda done, total: None) as progress:  # every epoch says its own line
         write(run, output, data_dir and data_dir.expanduser(), progress=progress)
     print(
-        f"{results.provenance(output)['stop']} after {results.read(output)['epoch'].max()} epochs"
+        f"{parquet.provenance(output)['stop']} after {parquet.read(output)['epoch'].max()} epochs"
     )
 
 
 def search_functions(
-    search: Annotated[config.FunctionSearch, Flat],
+    search: Annotated[FunctionSearch, Flat],
     output: Path,
 ) -> None:
     """Search for the learning rate of a descent on a closed-form function (sections 4.2 and 4.3).
@@ -89,7 +93,7 @@ def search_functions(
         output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
             and a figure of them. A killed search goes on with the same command.
     """
-    from fgrad.search.functions import write
+    from fgrad.experiments.search.functions import write
 
     trials = _folder(output)
     with _bar("steps") as progress:
@@ -98,7 +102,7 @@ def search_functions(
 
 
 def search_network(
-    search: Annotated[networks.NetworkSearch, Flat],
+    search: Annotated[NetworkSearch, Flat],
     output: Path,
     data_dir: Path | None = None,
 ) -> None:
@@ -110,7 +114,7 @@ def search_network(
             and a figure of them. A killed search goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
     """
-    from fgrad.search.networks import write
+    from fgrad.experiments.search.networks import write
 
     trials = _folder(output)
     with _bar("trials", lambda done, total: None) as progress:  # every trial says its own line
@@ -137,7 +141,7 @@ def main() -> None:
                 tyro.conf.OmitSubcommandPrefixes,
             ),
         )
-    except config.ConfigError as error:
+    except errors.ConfigError as error:
         sys.exit(f"fgrad: {error}")
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and "alloc" not in str(error):
@@ -145,7 +149,7 @@ def main() -> None:
         reason = (str(error).splitlines() or ["out of memory"])[0]
         sys.exit(f"fgrad: too large for this machine: {reason}")
     except ValidationError as error:
-        sys.exit(config.describe("fgrad", error))
+        sys.exit(errors.describe("fgrad", error))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -153,15 +157,15 @@ def main() -> None:
 def _check(output: Path) -> None:
     """Refuse an output before anything is computed for it."""
     if not output.name or output.is_dir():
-        raise config.ConfigError(f"output = {str(output)!r}: a folder; a file name is needed")
-    config.check_writable(output.parent)
+        raise errors.ConfigError(f"output = {str(output)!r}: a folder; a file name is needed")
+    files.check_writable(output.parent)
 
 
 def _folder(output: Path) -> Path:
     """Refuse a folder before anything is computed for it; the Parquet file that goes into it."""
     if output.is_file():
-        raise config.ConfigError(f"output = {str(output)!r}: a file; a folder is needed")
-    config.check_writable(output)
+        raise errors.ConfigError(f"output = {str(output)!r}: a file; a folder is needed")
+    files.check_writable(output)
     return output / "trials.parquet"
 
 
@@ -169,12 +173,13 @@ def _show(output: Path, figure: str, found: "Found") -> None:
     """Write the table and the figure of a search, and say what it found."""
     from importlib import import_module
 
-    from fgrad import rates, summary
-    from fgrad.figures import style
+    from fgrad.paper import summary
+    from fgrad.paper.figures import style
+    from fgrad.plan import rates
 
     trials = summary.searches([str(output / "trials.parquet")], [None])
     rates.write_table(output / "learning_rates.csv", trials)
-    drawn = import_module(f"fgrad.figures.{figure}").draw({figure: trials})
+    drawn = import_module(f"fgrad.paper.figures.{figure}").draw({figure: trials})
     style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
     edge = f"; the best, {found.best_lr:g}, is at the {found.edge} edge" if found.edge else ""
     near = f"{found.within} of {len(trials)} rates are within the margin of the best"
@@ -182,9 +187,7 @@ def _show(output: Path, figure: str, found: "Found") -> None:
 
 
 @contextmanager
-def _bar(
-    unit: str, otherwise: results.PROGRESS = results.log_progress
-) -> Iterator[results.PROGRESS]:
+def _bar(unit: str, otherwise: log.PROGRESS = log.log_progress) -> Iterator[log.PROGRESS]:
     """A live bar on a terminal, lines otherwise."""
     console = Console(stderr=True)
     if not console.is_terminal:

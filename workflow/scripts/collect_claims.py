@@ -1,8 +1,9 @@
 import json
 from pathlib import Path
 
-from fgrad import claims, results
+from fgrad.paper import claims
+from fgrad.store import log
 
-with results.logged(snakemake.log[0]):
+with log.logged(snakemake.log[0]):
     judged = [one for path in snakemake.input for one in json.loads(Path(path).read_text())]
     claims.write(judged, *snakemake.output, scale=snakemake.params.scale)

@@ -1,10 +1,10 @@
 from importlib import import_module
 from pathlib import Path
 
-from fgrad import results
-from fgrad.figures import style
+from fgrad.paper.figures import style
+from fgrad.store import log, parquet
 
-with results.logged(snakemake.log[0]):
-    figure = import_module(f"fgrad.figures.{snakemake.params.figure}")
-    summaries = {Path(path).stem: results.read(path) for path in snakemake.input}
+with log.logged(snakemake.log[0]):
+    figure = import_module(f"fgrad.paper.figures.{snakemake.params.figure}")
+    summaries = {Path(path).stem: parquet.read(path) for path in snakemake.input}
     style.save(figure.draw(summaries), *snakemake.output)

@@ -1,8 +1,9 @@
 from pathlib import Path
 
-from fgrad import claims, results
+from fgrad.paper import claims
+from fgrad.store import log, parquet
 
-with results.logged(snakemake.log[0]):
-    summaries = {Path(path).stem: results.read(path) for path in snakemake.input}
+with log.logged(snakemake.log[0]):
+    summaries = {Path(path).stem: parquet.read(path) for path in snakemake.input}
     judged = claims.judge(summaries, snakemake.params.section)
     claims.write(judged, *snakemake.output, scale=snakemake.params.scale)

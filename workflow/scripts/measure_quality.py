@@ -1,5 +1,6 @@
-from fgrad import quality, results
-from fgrad.config import QualityRun
+from fgrad.experiments import quality
+from fgrad.options.quality import QualityRun
+from fgrad.store import log
 
-with results.logged(snakemake.log[0]):
+with log.logged(snakemake.log[0]):
     quality.write(QualityRun(**snakemake.params.run), snakemake.output[0])

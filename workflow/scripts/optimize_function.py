@@ -1,6 +1,7 @@
-from fgrad import descent, results
-from fgrad.config import FunctionRun
+from fgrad.experiments import descent
+from fgrad.options.functions import FunctionRun
+from fgrad.store import log, parquet
 
-with results.logged(snakemake.log[0]):
-    run = results.with_rate(snakemake.params.run, snakemake.input)
+with log.logged(snakemake.log[0]):
+    run = parquet.with_rate(snakemake.params.run, snakemake.input)
     descent.write(FunctionRun(**run), snakemake.output[0])

@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from fgrad import data, results
+from fgrad.problems import data
+from fgrad.store import log
 
-with results.logged(snakemake.log[0]):
+with log.logged(snakemake.log[0]):
     folder, output = Path(snakemake.params.folder), Path(snakemake.output[0])
     data.prepare(snakemake.wildcards.dataset, folder, output)

@@ -1,6 +1,6 @@
-from fgrad import results
-from fgrad.config import FunctionSearch
-from fgrad.search import functions
+from fgrad.experiments.search import functions
+from fgrad.options.functions import FunctionSearch
+from fgrad.store import log
 
-with results.logged(snakemake.log[0]):
+with log.logged(snakemake.log[0]):
     functions.write(FunctionSearch(**snakemake.params.search), snakemake.output[0])

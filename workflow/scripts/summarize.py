@@ -1,5 +1,6 @@
-from fgrad import results, summary
+from fgrad.paper import summary
+from fgrad.store import log
 
-with results.logged(snakemake.log[0]):
+with log.logged(snakemake.log[0]):
     summarize = getattr(summary, snakemake.params.function)
     summary.write(summarize(snakemake.input), snakemake.output[0])

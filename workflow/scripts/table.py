@@ -1,6 +1,7 @@
-from fgrad import results, tables
+from fgrad.paper import tables
+from fgrad.store import log, parquet
 
-with results.logged(snakemake.log[0]):
+with log.logged(snakemake.log[0]):
     make = getattr(tables, snakemake.params.function)
-    data = results.read(snakemake.input[0])
+    data = parquet.read(snakemake.input[0])
     tables.write(make(data), *snakemake.output, caption=snakemake.params.caption)

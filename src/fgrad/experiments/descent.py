@@ -1,0 +1,242 @@
+"""Gradient descent on closed-form functions (4.2, 4.3), batched over seeds and learning rates.
+
+Source: the paper, section 4.2.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fgrad.gradients.estimators import (
+    backpropagation,
+    coefficients,
+    combine,
+    draw,
+    forward_derivatives,
+)
+from fgrad.options.functions import FunctionRun, FunctionTask
+from fgrad.problems.registry import FUNCTIONS
+from fgrad.store import log, parquet, schemas
+
+BLOCK = 64
+"""Steps between two looks at the stopping rule, at most."""
+
+ELEMENTS = 2**18
+"""Tangent entries of one seed drawn at a time, about."""
+
+Step = Callable[[Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Value at every step of every seed.
+
+    Args:
+        values: one array [steps + 1] for each seed, from step 0 (the start) to where it stopped.
+        stops: why each seed stopped: ``completed`` all steps, ``stalled`` (no lower value for
+            `patience` steps in a row) or ``diverged`` (NaN or infinite).
+    """
+
+    values: list[npt.NDArray[np.float32]]
+    stops: list[str]
+
+
+def descend(
+    run: FunctionRun,
+    angle: float | None = None,
+    progress: log.PROGRESS = lambda done, total: None,
+    device: torch.device | str = "cpu",
+) -> Descent:
+    """Gradient descent x ← x − lr · g(x), all seeds at once.
+
+    A seed's values depend on its own row alone: tangents come from its own generator, in blocks
+    whose length depends on n and k only, and a seed that has stopped changes nothing for others.
+
+    Args:
+        run: what to do.
+        angle: α in degrees; one of ``run.angle``, or ``None`` without angles.
+        progress: called with steps done and steps at most.
+        device: where to compute.
+
+    Returns:
+        Values and stop reasons in the order of the seeds.
+    """
+    return descend_all(run, [run.lr], run.seeds, angle, progress, device)[0]
+
+
+def descend_all(
+    task: FunctionTask,
+    rates: Sequence[float],
+    seeds: Sequence[int],
+    angle: float | None = None,
+    progress: log.PROGRESS = lambda done, total: None,
+    device: torch.device | str = "cpu",
+) -> list[Descent]:
+    """Gradient descent with many learning rates at once.
+
+    A seed's tangents are drawn once and shared by all rates, so that they are factorised once too,
+    and the derivatives of all rates are one matrix product [rates, n] × [n, k]. A rate whose seeds
+    have all stopped is dropped.
+
+    Args:
+        task: what to do.
+        rates: learning rates.
+        seeds: a descent of each rate for each of them.
+        angle: as in `descend`.
+        progress: as in `descend`.
+        device: as in `descend`.
+
+    Returns:
+        Values and stop reasons of each rate. With the same tangents as `descend` has them, and the
+        same values but for rounding.
+    """
+    function = FUNCTIONS[task.function]
+    # A batch of one takes another path through the BLAS and differs in the last bits.
+    doubled = [*seeds, *seeds] if len(seeds) == 1 else list(seeds)
+    generators = [torch.Generator(device).manual_seed(seed) for seed in doubled]
+    shape = (len(doubled), len(rates))
+    x = torch.full((*shape, task.n), function.start[1], dtype=torch.float32, device=device)
+    x[..., 0] = function.start[0]
+    lr = torch.tensor(rates, dtype=torch.float32, device=device)[:, None]
+    block = min(BLOCK, max(1, ELEMENTS // (task.n * (task.k or 1))))
+    step = _step(task)
+    with torch.inference_mode(task.mode == "sim"), torch.no_grad():
+        start = function.value(x).cpu().numpy()
+        values = np.empty((task.steps + 1, *shape), dtype=np.float32)
+        values[0] = start
+        rule = StoppingRule(start, task.patience)
+        done, active = 0, np.arange(len(rates))
+        while done < task.steps and len(active):
+            tangents = None
+            if task.k is not None:
+                tangents = draw(task.how, (block, task.k, task.n), generators, angle)
+            found = torch.empty(min(block, task.steps - done), *x.shape[:2], device=device)
+            for i in range(len(found)):
+                g = step(x, None if tangents is None else tangents[:, i])
+                x = x.addcmul_(g, lr, value=-1)
+                found[i] = function.value(x)
+            last = done + len(found)
+            values[done + 1 : last + 1, :, active] = found.cpu().numpy()
+            done = last
+            goes_on = rule.update(values[: done + 1], len(found), active)
+            if not goes_on.all():
+                keep = torch.from_numpy(goes_on).to(device)
+                x, lr, active = x[:, keep], lr[keep], active[goes_on]
+            progress(done, task.steps)
+    ends = np.where(rule.ends >= 0, rule.ends, done)
+    descents = []
+    for j in range(len(rates)):
+        each = [values[: ends[i, j] + 1, i, j].copy() for i in range(len(seeds))]
+        descents.append(Descent(each, [_reason(one, task.steps) for one in each]))
+    return descents
+
+
+def write(run: FunctionRun, path: Path | str, progress: log.PROGRESS = log.log_progress) -> None:
+    """Compute a run on one thread and write its Parquet file, one row for each seed and step."""
+    torch.set_num_threads(1)
+    start = log.now()
+    columns: dict[str, list[npt.NDArray[np.generic]]] = {}
+    stops = []
+    for angle in run.angle or (None,):
+        descent = descend(run, angle, progress)
+        for seed, values, reason in zip(run.seeds, descent.values, descent.stops, strict=True):
+            length = len(values)
+            stops.append({"angle_deg": angle, "seed": seed, "steps": length - 1, "stop": reason})
+            columns.setdefault("value", []).append(values.astype(np.float64))
+            columns.setdefault("step", []).append(np.arange(length))
+            columns.setdefault("seed", []).append(np.full(length, seed))
+            if angle is not None:
+                columns.setdefault("angle_deg", []).append(np.full(length, angle))
+    fixed = {"function": run.function, "n": run.n, "gradient": run.gradient, "k": run.k}
+    arrays = {key: np.concatenate(parts) for key, parts in columns.items()}
+    parquet.write(
+        path,
+        schemas.FUNCTIONS,
+        fixed | {"angle_deg": None, "lr": run.lr} | arrays,
+        run=run.model_dump(mode="json"),
+        device="cpu",
+        threads=torch.get_num_threads(),
+        start=start,
+        end=log.now(),
+        stop=stops,
+    )
+
+
+class StoppingRule:
+    """Where each descent stops: its first NaN, or `patience` steps in a row without a fall.
+
+    Args:
+        start: value at step 0 of each descent, [seeds, rates].
+        patience: steps in a row without a value below the one before.
+    """
+
+    def __init__(self, start: npt.NDArray[np.float32], patience: int) -> None:
+        self.patience = patience
+        self.last_fall = np.zeros(start.shape, dtype=np.int64)
+        self.ends = np.where(np.isnan(start), 0, -1)
+        """Step at which each descent stops, −1 as long as it goes on."""
+
+    def update(
+        self, values: npt.NDArray[np.float32], count: int, active: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Look at the last steps.
+
+        Args:
+            values: of all steps so far, [steps + 1, seeds, rates].
+            count: steps that are new.
+            active: the rates that these were computed for, the same or fewer each time.
+
+        Returns:
+            For each active rate whether one of its descents goes on.
+        """
+        new = values[-count - 1 :, :, active]
+        step = np.arange(len(values) - count, len(values))[:, None, None]
+        with np.errstate(invalid="ignore"):
+            fell = new[1:] < new[:-1]
+        fall = np.where(fell, step, self.last_fall[:, active])
+        fall = np.maximum.accumulate(fall)
+        stop = np.isnan(new[1:]) | (step - fall >= self.patience)
+        self.last_fall[:, active] = fall[-1]
+        first = np.where(stop.any(0), len(values) - count + stop.argmax(0), -1)
+        ends = self.ends[:, active]
+        ends = np.where(ends >= 0, ends, first)
+        self.ends[:, active] = ends
+        return np.asarray((ends < 0).any(0))
+
+
+def _step(task: FunctionTask) -> Step:
+    """(x [S, R, n], tangents [S, k, n] or None) → gradient estimate [S, R, n]."""
+    function, approach = FUNCTIONS[task.function], task.how
+
+    def gradient(x: Tensor, tangents: Tensor | None = None) -> Tensor:
+        if function.gradient is not None:
+            return function.gradient(x)
+        with torch.inference_mode(False):
+            return backpropagation(function.value, x.clone())
+
+    def estimate(tangents: Tensor, derivatives: Tensor) -> Tensor:
+        return combine(coefficients(approach, tangents, derivatives), tangents)
+
+    def simulated(x: Tensor, tangents: Tensor | None) -> Tensor:
+        assert tangents is not None
+        return estimate(tangents, gradient(x) @ tangents.mT)
+
+    def forward(x: Tensor, tangents: Tensor | None) -> Tensor:
+        assert tangents is not None
+        each = tangents.unsqueeze(1).expand(-1, x.shape[1], -1, -1)
+        return estimate(tangents, forward_derivatives(function.value, x, each))
+
+    if task.k is None:
+        return gradient
+    return simulated if task.mode == "sim" else forward
+
+
+def _reason(values: npt.NDArray[np.float32], steps: int) -> str:
+    if not np.isfinite(values[-1]):
+        return "diverged"
+    return "completed" if len(values) == steps + 1 else "stalled"

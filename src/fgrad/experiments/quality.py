@@ -1,0 +1,249 @@
+"""Approximation quality of gradient estimates (sections 4.1 and 4.3).
+
+Two methods with one interface: `direct` draws tangents and computes the estimators on real vectors;
+`exact` samples the metrics from their exact law, in O(1) for each sample whatever n and k.
+
+Source: the paper, sections 3 and 4.1; the laws are derived in `fgrad.gradients.laws`.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fgrad.gradients.aggregation import projection
+from fgrad.gradients.approach import Approach
+from fgrad.gradients.estimators import combine, draw, known_derivatives, known_projection
+from fgrad.gradients.registry import AGGREGATIONS
+from fgrad.options.quality import QualityRun
+from fgrad.store import log, parquet, schemas
+
+ELEMENTS = 2**20
+"""Entries of tangents and coefficients in work at a time: what stays in the cache."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics of every estimate of a run.
+
+    Args:
+        values: [samples, A, K, 6], float64; the last axis is `fgrad.store.schemas.METRICS`.
+        aggregations: the A (aggregation, normalized) pairs.
+        k: the K numbers of tangents.
+    """
+
+    values: npt.NDArray[np.float64]
+    aggregations: list[tuple[str, bool]]
+    k: tuple[int, ...]
+
+
+def direct(
+    run: QualityRun,
+    n: int,
+    progress: log.PROGRESS = lambda done, total: None,
+    device: torch.device | str = "cpu",
+) -> Metrics:
+    """Compute the estimators on real vectors.
+
+    A sample draws max(k) tangents once; every k uses its first k of them, every aggregation the
+    same ones, and one factorisation serves all projections. Samples have generators of their own,
+    so a sample's values depend on the seed, n, and its number alone.
+
+    Args:
+        run: what to compute.
+        n: dimension, one of ``run.n``.
+        progress: called with samples done and samples in all.
+        device: where to compute.
+
+    Returns:
+        [samples, A, K, 6] as `Metrics`.
+    """
+    plain = [(name, False) for name in run.aggregations]
+    scaled = [(name, True) for name in run.normalized]
+    # A batch of one takes another path through the BLAS and differs in the last bits, so a batch
+    # has at least two samples or, where tangents are many, always exactly one.
+    combinations = len(run.k) * len(plain + scaled)
+    batch = max(1, ELEMENTS // (max(run.k) * (n + combinations)))
+    parts = []
+    for start in range(0, run.samples, batch):
+        count = min(batch, run.samples - start)
+        numbers = [run.first + start + i for i in range(count)]
+        if batch > 1 == count:
+            numbers *= 2
+        generators = [_generator(run.seed, n, number, device) for number in numbers]
+        parts.append(_batch(run, n, generators, plain, scaled)[:count].cpu())
+        progress(start + count, run.samples)
+    values = torch.cat(parts).double().numpy()
+    return Metrics(values, plain + scaled, run.k)
+
+
+def exact(run: QualityRun, n: int) -> Metrics:
+    """Sample the metrics from their exact law for normal tangents, O(1) for each sample.
+
+    With ρ = ‖∇f‖: the projection has B ~ Beta(k/2, (n−k)/2), cos = √B and norm ρ√B; the mean has
+    B ~ Beta(k/2, (n−1)/2), T ~ χ²(n+k−1), cos = √B and norm ρ T √B / k; the sum is k times that.
+
+    Args:
+        run: what to compute; aggregations ``projection``, ``mean`` and ``sum``.
+        n: dimension, one of ``run.n``.
+
+    Returns:
+        [samples, A, K, 6] as `Metrics`.
+    """
+    generator = _generator(run.seed, n, run.first, "cpu")
+    norm = _exact_norm(run, n, generator)
+    pairs = [(name, False) for name in run.aggregations]
+    values = torch.empty(run.samples, len(pairs), len(run.k), 6, dtype=torch.float64)
+    for j, k in enumerate(run.k):
+        beta = _beta(k / 2, max(n - k, 0) / 2, run.samples, generator)
+        cosines, ratios = {"projection": beta.sqrt()}, {"projection": beta.sqrt()}
+        a, c = (_gamma(x / 2, run.samples, generator) for x in (k, n - 1))
+        cosines["mean"] = cosines["sum"] = (a / (a + c)).sqrt()
+        ratios["mean"] = 2 * (a + c) * cosines["mean"] / k
+        ratios["sum"] = ratios["mean"] * k
+        for i, (name, _) in enumerate(pairs):
+            estimate, cosine = norm * ratios[name], cosines[name]
+            dot = norm * estimate * cosine
+            # ‖g − ∇f‖² from the parts along and across ∇f: no cancellation where they agree
+            across = estimate * (1 - cosine**2).clamp(min=0).sqrt()
+            difference = torch.hypot(estimate * cosine - norm, across)
+            parts = (norm, estimate, ratios[name], difference, dot, cosine)
+            values[:, i, j] = torch.stack([part.expand(run.samples) for part in parts], -1)
+    return Metrics(values.numpy(), pairs, run.k)
+
+
+def write(run: QualityRun, path: Path | str, progress: log.PROGRESS = log.log_progress) -> None:
+    """Compute a run on one thread and write its Parquet file."""
+    torch.set_num_threads(1)
+    start = log.now()
+    parts = []
+    for i, n in enumerate(run.n):
+
+        def ahead(done: int, total: int, before: int = i) -> None:
+            progress(before * total + done, len(run.n) * total)
+
+        metrics = direct(run, n, ahead) if run.method == "direct" else exact(run, n)
+        parts.append(_columns(metrics, n, run.first))
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    parquet.write(
+        path,
+        schemas.QUALITY,
+        columns | {"angle_deg": run.angle},
+        run=run.model_dump(mode="json"),
+        device="cpu",
+        threads=torch.get_num_threads(),
+        start=start,
+        end=log.now(),
+        stop="completed",
+    )
+
+
+def _columns(metrics: Metrics, n: int, first: int) -> dict[str, npt.NDArray[np.generic]]:
+    """One row for each sample, aggregation and k."""
+    samples, pairs, sizes = metrics.values.shape[:3]
+    sample, which, size = (axis.ravel() for axis in np.indices((samples, pairs, sizes)))
+    names, flags = (np.array(column) for column in zip(*metrics.aggregations, strict=True))
+    return {
+        "n": np.full(len(sample), n),
+        "k": np.array(metrics.k)[size],
+        "aggregation": names[which],
+        "normalized": flags[which],
+        "sample": sample + first,
+        **{name: metrics.values[..., i].ravel() for i, name in enumerate(schemas.METRICS)},
+    }
+
+
+def _batch(
+    run: QualityRun,
+    n: int,
+    generators: list[torch.Generator],
+    plain: list[tuple[str, bool]],
+    scaled: list[tuple[str, bool]],
+) -> Tensor:
+    """Metrics of one batch of B samples, [B, A, K, 6]."""
+    sampler = Approach(tangents="normal" if run.angle is None else "angle")
+    gradient = _true_gradient(run, n, generators)
+    v = draw(sampler, (max(run.k), n), generators, run.angle)
+    estimates = _estimates(run, [name for name, _ in plain], v, gradient)
+    if scaled:
+        v /= v.norm(dim=-1, keepdim=True)
+        normalized = _estimates(run, [name for name, _ in scaled], v, gradient)
+        estimates = torch.cat([estimates, normalized], 1)
+    true_norm = gradient.norm(dim=-1)[:, None, None]
+    norm = estimates.norm(dim=-1)
+    dot = (estimates * gradient[:, None, None]).sum(-1)
+    difference = (estimates - gradient[:, None, None]).norm(dim=-1)
+    # cos(0, ∇f) = 0: at n = 1 a tangent may be drawn so small that its estimate is zero
+    cosine = torch.where(norm > 0, dot / (norm * true_norm), 0).clamp(-1, 1)
+    metrics = (true_norm.expand_as(norm), norm, norm / true_norm, difference, dot, cosine)
+    return torch.stack(metrics, -1)
+
+
+def _estimates(run: QualityRun, names: list[str], v: Tensor, gradient: Tensor) -> Tensor:
+    """Estimates of the named aggregations for every k, [B, A, K, n]."""
+    k, n = v.shape[-2:]
+    estimates = v.new_empty(len(v), len(names), len(run.k), n)
+    derivatives = known_derivatives(gradient, v)
+    linear, coefficients = [], []
+    for i, name in enumerate(names):
+        if name == "projection" and 2 * k > n:
+            m = min(k, n)
+            sizes = [min(size, m) for size in run.k]
+            estimates[:, i] = known_projection(gradient, v[:, :m], sizes)
+            continue
+        linear.append(i)
+        if name == "projection":
+            coefficients.append(projection(v, derivatives, run.k))
+        else:
+            aggregate = AGGREGATIONS[name]
+            coefficients.append(v.new_zeros(len(v), len(run.k), k))
+            for j, size in enumerate(run.k):
+                coefficients[-1][:, j, :size] = aggregate(v[:, :size], derivatives[:, :size])
+    if linear:
+        combined = combine(torch.cat(coefficients, 1), v)
+        estimates[:, linear] = combined.view(len(v), len(linear), len(run.k), n)
+    return estimates
+
+
+def _true_gradient(run: QualityRun, n: int, generators: list[torch.Generator]) -> Tensor:
+    """∇f of every sample, [B, n]; random ones come from the sample's own generator."""
+    device = generators[0].device
+    gradient = torch.ones(len(generators), n, device=device)
+    if run.gradient.startswith("random"):
+        for row, generator in zip(gradient, generators, strict=True):
+            row.normal_(generator=generator)
+    if run.gradient.endswith("normalized"):
+        gradient /= gradient.norm(dim=-1, keepdim=True)
+    return gradient
+
+
+def _exact_norm(run: QualityRun, n: int, generator: torch.Generator) -> Tensor:
+    if run.gradient.endswith("normalized"):
+        return torch.ones(1, dtype=torch.float64)
+    if run.gradient == "random":
+        return (2 * _gamma(n / 2, run.samples, generator)).sqrt()
+    return torch.tensor([math.sqrt(n)], dtype=torch.float64)
+
+
+def _beta(a: float, b: float, samples: int, generator: torch.Generator) -> Tensor:
+    """Beta(a, b) as G/(G + H) of two gamma variables; 1 where b = 0."""
+    g, h = _gamma(a, samples, generator), _gamma(b, samples, generator)
+    return g / (g + h)
+
+
+def _gamma(a: float, samples: int, generator: torch.Generator) -> Tensor:
+    """Gamma(a, 1) in float64; 0 where a = 0."""
+    if a == 0:
+        return torch.zeros(samples, dtype=torch.float64)
+    shape = torch.full((samples,), a, dtype=torch.float64)
+    # what torch.distributions draws with too, but there no generator can be given
+    return torch._standard_gamma(shape, generator=generator)
+
+
+def _generator(seed: int, n: int, sample: int, device: torch.device | str) -> torch.Generator:
+    mixed = np.random.SeedSequence((seed, n, sample)).generate_state(1)[0]
+    return torch.Generator(device).manual_seed(int(mixed))

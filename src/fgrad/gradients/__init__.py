@@ -1,0 +1,1 @@
+"""The mathematics of forward gradients, usable alone."""

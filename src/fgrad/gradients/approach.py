@@ -1,0 +1,56 @@
+"""How a gradient is named: sampler + aggregation + options; torch is not imported."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from fgrad.errors import Model, one_of
+from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+
+Aggregation = Annotated[str, one_of("aggregation", AGGREGATIONS)]
+
+Sampler = Annotated[str, one_of("sampler", SAMPLERS)]
+
+LAWS = ("projection", "mean", "sum", "mean-times-n")
+"""Aggregations whose law is known in closed form for normal tangents."""
+
+
+class Approach(Model):
+    """How a gradient is obtained: sampler + aggregation + options (the paper, section 3)."""
+
+    aggregation: Aggregation | None = None
+    """How directional derivatives become a gradient; null is backpropagation, ∇f itself."""
+    tangents: Sampler = "normal"
+    """Where the tangents come from."""
+    normalize: bool = False
+    """Normalise each tangent."""
+    independent: bool = False
+    """Redraw the tangents until they are linearly independent."""
+    scale: bool = False
+    """Divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖."""
+    max_length: Annotated[float, Field(ge=1)] = 1.0
+    """Longest tangent of the sampler `orthogonal`."""
+
+    @model_validator(mode="after")
+    def _scalable(self) -> Self:
+        if self.scale and (self.aggregation not in LAWS or self.tangents != "normal"):
+            raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
+        return self
+
+    @property
+    def has_law(self) -> bool:
+        """Whether the estimate can be drawn from its exact law (the paper, section 3)."""
+        return self.aggregation in LAWS and self.tangents == "normal" and not self.normalize
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are n such tangents at most."""
+        return self.tangents in ("basis", "orthogonal") or self.independent
+
+
+APPROACHES = {
+    "bp": Approach(),
+    "fg-mean": Approach(aggregation="mean"),
+    "frog": Approach(aggregation="projection"),
+}
+"""The paper's approaches by name; a configuration may add more."""

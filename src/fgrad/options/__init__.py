@@ -1,0 +1,1 @@
+"""What one job may be asked; torch is not imported."""

@@ -1,0 +1,74 @@
+"""The options of descents on closed-form functions (4.2, 4.3) and of their search."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fgrad.errors import one_of, unique
+from fgrad.gradients.approach import Approach
+from fgrad.options.base import Count, Degrees, Rate, Seed, Unique
+from fgrad.options.gradient import GradientTask
+from fgrad.options.search import SearchOptions
+from fgrad.problems.registry import FUNCTIONS
+
+FunctionName = Annotated[str, one_of("function", FUNCTIONS)]
+
+
+class FunctionTask(GradientTask):
+    """Gradient descent on a closed-form function, whichever its learning rate and seeds."""
+
+    function: FunctionName
+    """The function to minimise."""
+    n: Count
+    """Dimension."""
+    angle: Annotated[tuple[Degrees, ...], AfterValidator(unique)] = ()
+    """Angles of every tangent to the first, in degrees; none for the approach's own sampler."""
+    steps: Count = 1000
+    """Steps at most."""
+    patience: Count = 50
+    """Stop after so many steps in a row without a value below the one before."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.angle and self.how.aggregation is None:
+            raise ValueError(f"gradient {self.gradient} has no tangents to set at an angle")
+        if self.angle and self.how.scale and self.how.aggregation != "projection":
+            raise ValueError(
+                "the expected norm of tangents at an angle is known for projection alone"
+            )
+        only = FUNCTIONS[self.function].only_n
+        if only is not None and self.n != only:
+            raise ValueError(f"function {self.function} is defined for n = {only}")
+        if self.angle and self.n < 2:
+            raise ValueError("tangents at an angle need n of at least 2")
+        if self.how.bounded and (self.k or 0) > self.n:
+            raise ValueError(f"{self.n} is the most independent tangents in n = {self.n}")
+        return self
+
+    @property
+    def how(self) -> Approach:
+        """The approach the name stands for, with tangents at an angle where angles are given."""
+        approach = super().how
+        return approach.model_copy(update={"tangents": "angle"}) if self.angle else approach
+
+
+class FunctionRun(FunctionTask):
+    """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
+
+    lr: Rate
+    """Learning rate."""
+    seeds: Unique[Seed] = (0,)
+    """One descent each, all in one batch."""
+
+
+class FunctionSearchOptions(SearchOptions):
+    """How the learning rate of a descent is searched for."""
+
+    patience: Count = 100
+    """Stop after so many steps in a row without a value below the one before."""
+    repeats: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
+    """Descents of each rate, each with tangents of its own that all rates share."""
+
+
+class FunctionSearch(FunctionSearchOptions, FunctionTask):
+    """Search for the learning rate of a closed-form function (4.2, 4.3): one table row."""

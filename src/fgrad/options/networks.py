@@ -1,0 +1,121 @@
+"""The options of a training run (sections 4.4 and 4.5); torch is not imported."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fgrad.errors import one_of
+from fgrad.options.base import Count, Name, Rate, Seed
+from fgrad.options.gradient import Derivatives, GradientTask
+from fgrad.options.search import SearchOptions
+from fgrad.problems.registry import DATASETS, MODELS
+
+LOST = 10.0
+"""A validation loss of this much or NaN ends a run."""
+
+ModelName = Annotated[str, one_of("model", MODELS)]
+DatasetName = Annotated[str, one_of("dataset", DATASETS)]
+
+
+class TrainOptions(Derivatives):
+    """How a network is trained, whichever network and gradient."""
+
+    reduce: Count = 1
+    """Divide every hidden size by this, for quick tries."""
+    epochs: Annotated[int, Field(ge=0, le=10**6, strict=True)] = 200
+    """Epochs at most."""
+    batch: Count | None = None
+    """Batch size; none for the paper's: 64, for cifar10 and svhn 128."""
+    patience: Count = 10
+    """Stop after so many epochs in a row without a lower validation loss."""
+    perturb: Literal["activations", "weights"] = "activations"
+    """What the tangents perturb."""
+    tangents: Literal["auto", "exact", "explicit"] = "auto"
+    """Perturbed weights in mode sim: tangents drawn one by one, or the estimate from its law."""
+    chunk: Count | None = None
+    """Tangents in one pass of mode fwad; none for all at once."""
+    optimizer: Literal["sgd", "nesterov", "adam", "adamw"] = "sgd"
+    """Plain SGD; SGD with momentum 0.9, Nesterov, weight decay 5e-4; Adam; AdamW."""
+    schedule: Literal["constant", "exponential", "steps", "cosine", "plateau"] = "constant"
+    """Learning rate times exp(-1e-4 step), 0.1 after 1/2 and 3/4 of the epochs, half a cosine, or
+    0.1 when the validation loss has not fallen for half of the patience."""
+    augment: bool = False
+    """Random crops of the training batches, and flips where they keep the class."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """auto, cpu, cuda or cuda:1; auto is the GPU if there is one."""
+    threads: Count = 1
+    """Threads on the CPU; their number may change the last bits."""
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """Of matrix products: float32, TF32 on the GPU, or bfloat16 by autocast."""
+    deterministic: bool = False
+    """Only algorithms that give the same bits every time."""
+    statistics: bool = False
+    """Record norms of the gradient and its estimate and their cosine; costs a backward pass."""
+
+
+class TrainTask(TrainOptions, GradientTask):
+    """Training of a network with one gradient approach, whichever its learning rate and seed."""
+
+    experiment: Name = "single"
+    """What the run belongs to."""
+    model: ModelName
+    """The network, a chain of blocks."""
+    width: Count | None = None
+    """Hidden width of fc (256 if none is given); no other model has one."""
+    dataset: DatasetName = "mnist5k"
+    """The data set."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 0
+    """Least time between two checkpoints; 0 for one each epoch."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width is not None and self.model != "fc":
+            raise ValueError(f"width = {self.width}: model {self.model} has none, only fc")
+        if self.how.tangents == "angle":
+            raise ValueError("tangents at an angle are for sections 4.1 to 4.3")
+        lawful = self.how.has_law and self.perturb == "weights" and self.mode == "sim"
+        if self.tangents == "exact" and not lawful:
+            raise ValueError(
+                "tangents exact needs perturb weights, mode sim and an aggregation of normal "
+                "tangents whose law is known"
+            )
+        if self.precision == "bf16" and self.mode == "fwad":
+            raise ValueError("precision bf16 needs mode sim")
+        return self
+
+    @property
+    def batch_size(self) -> int:
+        """The batch size, or the paper's for the data set."""
+        return self.batch or DATASETS[self.dataset].batch
+
+
+class TrainRun(TrainTask):
+    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+
+    lr: Rate
+    """Learning rate."""
+    seed: Seed = 0
+    """Of the initial parameters, the order of the batches and the tangents."""
+    profile: bool = False
+    """Write a trace of the first steps beside the output."""
+
+
+class NetworkSearchOptions(SearchOptions):
+    """How the learning rate of a network is searched for, on its validation loss."""
+
+    epochs: Annotated[int, Field(ge=1, le=10**6, strict=True)] = 200
+    """Epochs of a trial at most."""
+    patience: Count = 10
+    """Stop a trial after so many epochs in a row without a lower validation loss."""
+    pruning: Literal["median", "none"] = "median"
+    """End a trial whose lowest validation loss is above the median of earlier generations."""
+    warmup: Annotated[int, Field(ge=0, strict=True)] = 5
+    """Epochs before a trial may be pruned."""
+    generation: Count = 10
+    """Trials that are not compared with each other, only with those of earlier generations."""
+    in_flight: Count = 1
+    """Trials trained at the same time, a generation at most; changes no result."""
+
+
+class NetworkSearch(NetworkSearchOptions, TrainTask):
+    """Search for the learning rate of a network (sections 4.4 and 4.5): one table row."""

@@ -1,0 +1,47 @@
+"""The options of a quality measurement (sections 4.1 and 4.3); torch is not imported."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fgrad.errors import Model, unique
+from fgrad.gradients.approach import Aggregation
+from fgrad.options.base import Count, Degrees, Seed, TrueGradient, Unique
+
+
+class QualityRun(Model):
+    """Approximation quality of gradient estimates (sections 4.1 and 4.3): one job."""
+
+    n: Unique[Count]
+    """Dimensions of the gradient."""
+    k: Unique[Count] = (1,)
+    """Numbers of tangents."""
+    samples: Count = 1000
+    """Number of estimates."""
+    first: Annotated[int, Field(ge=0, le=10**12, strict=True)] = 0
+    """Number of the first sample; samples are seeded one by one."""
+    seed: Seed = 0
+    """Seed of the whole section."""
+    method: Literal["direct", "exact"] = "direct"
+    """`direct` computes the estimators on real vectors, `exact` samples their exact law in O(1)."""
+    aggregations: Unique[Aggregation] = ("projection", "mean", "sum")
+    """How directional derivatives are combined."""
+    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)] = ()
+    """Aggregations also computed with normalised tangents."""
+    gradient: TrueGradient = "ones"
+    """The true gradient."""
+    angle: Degrees | None = None
+    """Angle of every tangent to the first, in degrees; none for normal tangents."""
+
+    @model_validator(mode="after")
+    def _has_law(self) -> Self:
+        if self.method == "exact":
+            laws = ("projection", "mean", "sum")
+            if set(self.aggregations) - set(laws) or self.normalized or self.angle is not None:
+                raise ValueError(
+                    "method exact knows normal tangents, not normalized or at an angle, "
+                    f"and the aggregations {', '.join(laws)}"
+                )
+        if self.angle is not None and min(self.n) < 2:
+            raise ValueError("tangents at an angle need n of at least 2")
+        return self

@@ -1,0 +1,37 @@
+"""How a learning rate is searched for, whichever the section; torch is not imported."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from fgrad.errors import Model
+from fgrad.options.base import LOWEST, Rate, Seed
+
+
+def six_digits(rate: float) -> float:
+    """A rate as the tables have it."""
+    return float(f"{rate:.6g}")
+
+
+def rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    """A range to six digits that is not empty; raises ValueError otherwise."""
+    low, high = map(six_digits, bounds)
+    if low < LOWEST:
+        raise ValueError(f"the first bound must be {LOWEST:g} or more")
+    if not low < high:
+        raise ValueError("the first bound must be below the second, to six digits")
+    return low, high
+
+
+class SearchOptions(Model):
+    """How a learning rate is searched for, whichever the section."""
+
+    range: Annotated[tuple[Rate, Rate], AfterValidator(rising)] = (1e-6, 1.0)
+    """Half of the rates are log-uniform in this range, the others where these are best."""
+    evaluations: Annotated[int, Field(ge=1, le=10**4, strict=True)] = 100
+    """Rates that are tried; more where the range has to be widened."""
+    seed: Seed = 0
+    """Of the rates and of everything they are tried with."""
+    margin: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Rates are as good as the best if their loss is at most this part above the best's, of what
+    that is above the minimum or has gained on the start, whichever is less."""

@@ -1,0 +1,1 @@
+"""From files to the figures, tables and claims of the paper."""

@@ -1,0 +1,89 @@
+"""Claims of the learning-rate search: what it finds against what was published."""
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from fgrad.paper.claims.check import (
+    LEVEL,
+    Summaries,
+    Verdict,
+    cell_name,
+    claim,
+    decide,
+    listed,
+    undecidable,
+)
+from fgrad.paper.summary import AS_GOOD, ROW
+
+SHARE = 0.95
+"""Part of the rows that must not be worse."""
+
+ROUNDING = 1e-6
+"""Values this close, relative to the published one, are the same."""
+
+
+@claim("4.2 search", "The learning rates found descend at least as far as the published ones.")
+def found_rates_descend_as_far(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_functions"])
+
+
+@claim("4.3 search", "The rates found for tangents at an angle descend at least as far.")
+def found_rates_at_an_angle_descend_as_far(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_angles"])
+
+
+@claim("4.4 search", "The learning rates found train fully connected networks at least as well.")
+def found_rates_train_as_well(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_fc"])
+
+
+@claim("4.5 search", "The learning rates found train ResNet18 and ViT at least as well.")
+def found_rates_classify_as_well(summaries: Summaries) -> Verdict:
+    return _as_good(summaries["compared_sota"])
+
+
+def _as_good(summary: pd.DataFrame) -> Verdict:
+    judged = summary["verdict"].isin(["better", "equal", "worse"])
+    frame = summary[~summary["degenerate"] & judged]
+    if frame.empty:
+        counts = summary["verdict"].value_counts()
+        found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        return undecidable(f"no row can be compared: {found}")
+    counts = frame["verdict"].value_counts()
+    worse = frame[frame["verdict"] == "worse"]
+    row = [name for name in ROW if name in frame and name != "experiment"]
+    named = [f"{cell_name(one, row)}: {_why(one)}" for _, one in worse.iterrows()]
+    equal = frame[frame["verdict"] == "equal"]
+    above, below = equal["ratio_low"] > 1 + ROUNDING, equal["ratio_high"] < 1 - ROUNDING
+    reach = frame["published_high"] + ROUNDING * frame["published_high"].abs()
+    more = frame["found_diverged"] > frame["published_diverged"]
+    apart = more | (frame["found_low"] > reach)
+    kept = 1 - len(worse) / len(frame)
+    chance = float(binomtest(len(worse), len(frame), 1 - SHARE, alternative="greater").pvalue)
+    evidence = (
+        f"{kept:.1%} of {len(frame)} rows are not worse: {counts.get('better', 0)} better, "
+        f"{counts.get('equal', 0)} equal, {len(worse)} worse{listed(named, len(named))}; in "
+        f"{above.sum()} of the equal ones the interval is above 1, in {below.sum()} below; in "
+        f"{1 - apart.mean():.1%} of all rows the 95 % t-interval of the value that the found rate "
+        "reaches, unpaired, is not wholly above the published rate's"
+    )
+    if kept < SHARE and chance > LEVEL:
+        return undecidable(f"{evidence}; of so few rows these may be worse by chance")
+    return decide(
+        kept >= SHARE,
+        evidence,
+        f"at least {SHARE:.0%}; not decidable if fewer may be chance (binomial test, {LEVEL:g}). A "
+        "row is worse if more seeds diverge, or if the whole 95 % t-interval of what is above the "
+        "minimum, found over published, on the same fresh seeds (of its log₁₀, paired), is above "
+        f"{AS_GOOD}: rates within {AS_GOOD - 1:.0%} of the best are equally good by the rule that "
+        "selects one",
+    )
+
+
+def _why(row: pd.Series) -> str:
+    rate = f"rate {row['found_lr'] / row['published_lr']:.2g} of the published"
+    if row["found_diverged"] > row["published_diverged"]:
+        many = f"{row['found_diverged']} seeds diverge instead of {row['published_diverged']}"
+        return f"{many}, {rate}"
+    low, high = row["ratio_low"], row["ratio_high"]
+    return f"{row['ratio']:.3g} ({low:.3g} to {high:.3g}) times as far above the minimum, {rate}"

@@ -1,0 +1,348 @@
+"""From runs to what figures, tables and claims read: one small table for each question."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fgrad.paper.stats import describe, half_width
+from fgrad.problems.functions import resolution
+from fgrad.problems.registry import FUNCTIONS
+from fgrad.store import files, parquet, schemas
+
+SOLVED = 1e-6
+"""Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
+
+CURVE_POINTS = 160
+"""Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
+
+NETWORK = ["experiment", "model", "width", "dataset", "gradient", "k", "lr"]
+REACHED = ["val_loss", "val_accuracy", "test_loss", "test_accuracy"]
+SECONDS = ["train_seconds", "eval_seconds"]
+SETTING = ["function", "n", "gradient", "k", "angle_deg", "lr"]
+ROW = ["experiment", "model", "width", "dataset", "function", "n", "gradient", "k", "angle_deg"]
+"""What names a row of a table of learning rates, of networks or of functions."""
+
+AS_GOOD = 1.05
+"""What is left above the minimum may differ by this factor between rates that are equally good: the
+rule by which the paper selects a rate, and the search too, does not prefer the lower."""
+
+
+def quality(paths: Sequence[str]) -> pd.DataFrame:
+    """Metrics over samples for each n, k, aggregation and angle.
+
+    Returns:
+        ``n, k, aggregation, normalized, angle_deg, count``, the statistics of `describe` for every
+        metric and for ``squared_ratio`` (of the norms), and ``margin_min``: the smallest
+        cos(P_U∇f, ∇f) − cos(g, ∇f) over the samples, where both come from the same tangents.
+    """
+    frames = [_quality(path) for path in paths]
+    by = ["n", "k", "aggregation", "normalized", "angle_deg"]
+    frame = pd.concat(frames, ignore_index=True)
+    described = describe(frame, by, [*schemas.METRICS, "squared_ratio"])
+    margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
+    return described.merge(margin.reset_index(), on=by)
+
+
+def functions(paths: Sequence[str]) -> pd.DataFrame:
+    """Final and best value, steps and stop reason over the seeds of each run.
+
+    Returns:
+        ``function, n, gradient, k, angle_deg, lr``, ``start`` (value at step 0), ``minimum`` (of
+        the function), ``degenerate``, ``count``, the statistics of `describe` for ``final``,
+        ``best``, ``gap`` (final − minimum), ``log_left`` (log₁₀ of the gap as a part of the
+        starting gap, `SOLVED` at least) and ``steps``, and how many seeds ``completed``,
+        ``stalled``, ``diverged``.
+    """
+    frame = pd.concat([_seeds(path) for path in paths], ignore_index=True)
+    by = [*SETTING, "start", "minimum", "degenerate"]
+    described = describe(frame, by, ["final", "best", "gap", "log_left", "steps"])
+    counts = frame.groupby(SETTING, dropna=False, sort=False)[
+        ["completed", "stalled", "diverged"]
+    ].sum()
+    return described.merge(counts.reset_index(), on=SETTING)
+
+
+def curves(paths: Sequence[str]) -> pd.DataFrame:
+    """Value over steps, over the seeds of each run; a stopped seed keeps its last value.
+
+    Returns:
+        ``function, n, gradient, k, angle_deg, lr, step, minimum, degenerate, count`` and the
+        statistics of `describe` for ``value``, at up to `CURVE_POINTS` steps of each run.
+    """
+    return pd.concat([_curve(path) for path in paths], ignore_index=True)
+
+
+def networks(paths: Sequence[str]) -> pd.DataFrame:
+    """What training reached over the seeds of each network, data set and gradient.
+
+    Returns:
+        ``experiment, model, width, dataset, gradient, k, lr, n`` (dimension of the tangent space),
+        ``count``, the statistics of `describe` for ``train_loss`` (the lowest), ``log_train_loss``
+        (log₁₀ of it), ``best_epoch`` (of the lowest validation loss) and ``val_loss``,
+        ``val_accuracy``, ``test_loss``, ``test_accuracy`` in it, ``epochs``, ``train_seconds`` and
+        ``eval_seconds`` (of an epoch), and how many seeds ``completed``, ``stalled``, ``diverged``.
+    """
+    frame = pd.concat([_trained(path) for path in paths], ignore_index=True)
+    by = [*NETWORK, "n"]
+    values = [*REACHED, "train_loss", "log_train_loss", "best_epoch", "epochs", *SECONDS]
+    described = describe(frame, by, values)
+    reasons = ["completed", "stalled", "diverged"]
+    counts = frame.groupby(by, dropna=False, sort=False)[reasons].sum()
+    return described.merge(counts.reset_index(), on=by)
+
+
+def network_curves(paths: Sequence[str]) -> pd.DataFrame:
+    """Metrics over epochs, over the seeds; a stopped seed keeps its last, a diverged loss is ∞.
+
+    Returns:
+        ``experiment, model, width, dataset, gradient, k, lr, epoch, count`` and the statistics of
+        `describe` for every loss and accuracy.
+    """
+    frame = pd.concat([_epochs(path) for path in paths], ignore_index=True)
+    metrics = [name for name in schemas.NETWORKS if name.endswith(("_loss", "_accuracy"))]
+    parts = []
+    for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
+        last = int(cell["epoch"].max())
+        for seed, own in cell.groupby("seed"):
+            metric = own.set_index("epoch")[metrics]
+            metric = metric.reindex(range(last + 1)).ffill()
+            setting = {name: own[name].iloc[0] for name in NETWORK}
+            parts.append(metric.reset_index().assign(seed=seed, **setting))
+    long = pd.concat(parts, ignore_index=True).astype({"width": "Int64", "k": "Int64"})
+    return describe(long, [*NETWORK, "epoch"], metrics)
+
+
+def searches(paths: Sequence[str], published: Sequence[float | None]) -> pd.DataFrame:
+    """Every trial of every learning-rate search.
+
+    Args:
+        paths: a file for each search.
+        published: the published rate of each row, if there is one.
+
+    Returns:
+        The columns that name a row, ``trial, lr, loss, loss_std, stop, selected``, and the row's
+        ``published`` rate, ``edge`` (``low`` or ``high`` if no rate beyond the best was tried),
+        ``widened``, ``within`` (rates within the margin), ``tried`` (rates in all), and the
+        ``minimum`` and ``start`` of its loss.
+    """
+    parts = []
+    for path, lr in zip(paths, published, strict=True):
+        known = parquet.provenance(path)
+        found, scale = known["found"], known["scale"]
+        constant = {"published": np.nan if lr is None else lr, **scale}
+        constant |= {name: found[name] for name in ("edge", "widened", "within")}
+        trials = parquet.read(path)
+        parts.append(trials.assign(**constant, tried=len(trials)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def compared(paths: Sequence[str]) -> pd.DataFrame:
+    """Found against published learning rates, row by row, on the same fresh seeds.
+
+    What counts is the final value of a descent (mean over the angles of a row that is for all) and
+    the lowest validation loss of a training. A seed's two runs share their tangents, so that
+    the differences d of log₁₀ (value − minimum), found less published, are paired; their mean has a
+    t-interval. A rate that diverges on more seeds than the other is the worse one.
+
+    Returns:
+        The columns that name a row, ``degenerate``, and for ``found`` and ``published`` each
+        ``_lr``, ``_diverged`` (seeds), ``_mean``, ``_std``, ``_low``, ``_high`` of the value on
+        seeds that do not diverge; ``ratio``, ``ratio_low``, ``ratio_high``: 10 to the mean of d and
+        to the ends of its 95 % interval; and ``verdict``: ``worse`` if the whole interval is above
+        `AS_GOOD`, ``better`` if it is below 1/`AS_GOOD`, else ``equal``; or
+        ``unpublished``, ``both diverge``, ``no minimum``, or ``too few seeds`` if fewer than two
+        diverge with neither rate.
+    """
+    frame = pd.concat([_of_rate(path) for path in paths], ignore_index=True)
+    by = [name for name in ROW if name in frame]
+    rows = []
+    for key, part in frame.groupby(by, dropna=False, sort=False):
+        row = dict(zip(by, key, strict=True)) | {"degenerate": bool(part["degenerate"].iloc[0])}
+        sides = {}
+        for source in ("found", "published"):
+            own = part[part["source"] == source].set_index("seed").sort_index()
+            sides[source] = own["log_gap"].where(np.isfinite(own["value"]))
+            row |= _described(source, own)
+        row |= _versus(sides, row)
+        rows.append(row)
+    kinds = {"width": "Int64", "k": "Int64", "n": "Int64"}
+    return pd.DataFrame(rows).astype({key: kind for key, kind in kinds.items() if key in by})
+
+
+def write(frame: pd.DataFrame, path: str) -> None:
+    """Write a summary whole or not at all."""
+    with files.atomic(path) as temporary:
+        pq.write_table(
+            pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd"
+        )
+
+
+def _quality(path: str) -> pd.DataFrame:
+    frame = parquet.read(path)
+    frame["squared_ratio"] = frame["norm_ratio"] ** 2
+    frame["margin"] = np.nan
+    best = frame[(frame["aggregation"] == "projection") & ~frame["normalized"]]
+    # `exact` draws each aggregation on its own: a margin there would compare different tangents.
+    if len(best) and parquet.provenance(path)["run"]["method"] == "direct":
+        keys = ["n", "k", "sample"]
+        reached = best.set_index(keys)["cosine"]
+        same_sample = pd.MultiIndex.from_frame(frame[keys])
+        frame["margin"] = reached.reindex(same_sample).to_numpy() - frame["cosine"]
+    return frame
+
+
+def _seeds(path: str) -> pd.DataFrame:
+    frame = parquet.read(path)
+    stops = pd.DataFrame(parquet.provenance(path)["stop"]).astype({"angle_deg": float})
+    groups = frame.groupby([*SETTING, "seed"], dropna=False, sort=False)["value"]
+    with np.errstate(invalid="ignore"):
+        seeds = groups.agg(start="first", best="min").reset_index()
+        seeds["final"] = groups.apply(lambda values: values.iloc[-1]).to_numpy()
+    # A diverged seed has no finite value to average: infinity keeps it visible in every mean.
+    seeds["final"] = seeds["final"].fillna(np.inf)
+    seeds = seeds.merge(stops, on=["angle_deg", "seed"])
+    minimum, degenerate = _known(frame)
+    for reason in ("completed", "stalled", "diverged"):
+        seeds[reason] = seeds["stop"] == reason
+    seeds["gap"] = seeds["final"] - minimum
+    with np.errstate(invalid="ignore"):
+        left = seeds["gap"] / (seeds["start"] - minimum)
+        seeds["log_left"] = np.log10(np.maximum(left, SOLVED))
+    return seeds.assign(minimum=minimum, degenerate=degenerate)
+
+
+def _curve(path: str) -> pd.DataFrame:
+    frame = parquet.read(path)
+    minimum, degenerate = _known(frame)
+    parts = []
+    for _, part in frame.groupby("angle_deg", dropna=False, sort=False):
+        table = part.pivot(index="step", columns="seed", values="value").astype(float)
+        last = {seed: table[seed].last_valid_index() for seed in table}
+        diverged = [
+            seed
+            for seed, step in last.items()
+            if step != part.loc[part["seed"] == seed, "step"].max()
+        ]
+        table = table.ffill()
+        for seed in diverged:
+            table.loc[table.index > last[seed], seed] = np.inf
+        steps = table.index.to_numpy(dtype=int)
+        wanted = np.unique(
+            np.concatenate(
+                [
+                    np.linspace(0, steps[-1], CURVE_POINTS // 2).round(),
+                    np.geomspace(1, max(1, steps[-1]), CURVE_POINTS // 2).round(),
+                ]
+            ).astype(int)
+        )
+        long = (
+            table.loc[np.intersect1d(wanted, steps)].reset_index().melt("step", value_name="value")
+        )
+        first = part.iloc[0]
+        setting = {key: first[key] for key in SETTING}
+        described = describe(long, ["step"], ["value"])
+        parts.append(described.assign(**setting, minimum=minimum, degenerate=degenerate))
+    return pd.concat(parts, ignore_index=True).astype({"k": "Int64", "n": "Int64"})
+
+
+def _epochs(path: str) -> pd.DataFrame:
+    frame = parquet.read(path)
+    losses = [f"{part}_loss" for part in schemas.PARTS]
+    frame[losses] = frame[losses].fillna(np.inf)
+    if parquet.provenance(path)["stop"] == "diverged":
+        frame.loc[frame.index[-1], losses] = np.inf
+    return frame
+
+
+def _trained(path: str) -> pd.DataFrame:
+    frame = parquet.read(path)
+    provenance = parquet.provenance(path)
+    best = frame.iloc[int(frame["val_loss"].fillna(np.inf).to_numpy().argmin())]
+    lowest = frame["train_loss"].min()
+    row = {name: best[name] for name in [*NETWORK, *REACHED]}
+    row |= {"n": provenance["n"], "best_epoch": best["epoch"], "epochs": frame["epoch"].max()}
+    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, 1e-12))}
+    row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
+    row |= {name: provenance["stop"] == name for name in ("completed", "stalled", "diverged")}
+    return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
+
+
+def _known(frame: pd.DataFrame) -> tuple[float, bool]:
+    """Minimum of the function of a run, and whether it is constant in that dimension."""
+    function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
+    return function.minimum(n), function.degenerate_n == n
+
+
+def _of_rate(path: str) -> pd.DataFrame:
+    """A row for each seed of a run with the found or the published rate."""
+    functions = "function" in parquet.provenance(path)["run"]
+    if functions:
+        seeds = _seeds(path)
+        by = ["function", "n", "gradient", "k", "lr", "seed"]
+        angles = seeds.groupby("seed")["angle_deg"].nunique().max()
+        if angles < 2:
+            by.insert(4, "angle_deg")
+        own = seeds.groupby(by, dropna=False, sort=False)["final"].mean().reset_index()
+        minimum, degenerate = float(seeds["minimum"].iloc[0]), bool(seeds["degenerate"].iloc[0])
+        own = own.rename(columns={"final": "value"})
+        if angles > 1:
+            own["angle_deg"] = np.nan
+        source = Path(path).stem
+    else:
+        own = _trained(path).drop(columns="n").rename(columns={"val_loss": "value"})
+        own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
+        own["seed"] = parquet.provenance(path)["run"]["seed"]
+        minimum, degenerate, source = 0.0, False, Path(path).parent.name
+    own["log_gap"] = np.nan  # of a function without a minimum
+    if np.isfinite(minimum):
+        own["log_gap"] = np.log10(np.maximum(own["value"] - minimum, resolution(minimum)))
+    return own.assign(source=source, degenerate=degenerate)
+
+
+def _described(source: str, own: pd.DataFrame) -> dict[str, Any]:
+    value = own["value"][np.isfinite(own["value"])]
+    mean, std = value.mean(), value.std()
+    half = float(half_width(pd.Series([std]), pd.Series([len(value)])).iloc[0])
+    return {
+        f"{source}_lr": own["lr"].iloc[0] if len(own) else np.nan,
+        f"{source}_diverged": len(own) - len(value),
+        f"{source}_mean": mean,
+        f"{source}_std": std,
+        f"{source}_low": mean - half,
+        f"{source}_high": mean + half,
+    }
+
+
+def _versus(sides: dict[str, pd.Series], row: dict[str, Any]) -> dict[str, Any]:
+    """The paired comparison of two rates."""
+    found, published = sides["found"], sides["published"]
+    nothing = dict.fromkeys(("ratio", "ratio_low", "ratio_high"), np.nan)
+    if published.empty:
+        return nothing | {"verdict": "unpublished"}
+    if row["found_diverged"] == len(found) and row["published_diverged"] == len(published):
+        return nothing | {"verdict": "both diverge"}
+    difference = (found - published).dropna()
+    mean = float(difference.mean())
+    half = half_width(pd.Series([difference.std()]), pd.Series([len(difference)])).iloc[0]
+    low, high = mean - float(half), mean + float(half)
+    lost = row["found_diverged"] - row["published_diverged"]
+    equal = np.log10(AS_GOOD)
+    if lost:
+        verdict = "worse" if lost > 0 else "better"
+    elif published.isna().all():
+        verdict = "no minimum"
+    elif len(difference) < 2:
+        verdict = "too few seeds"
+    elif low > equal or high < -equal:
+        verdict = "worse" if low > equal else "better"
+    else:
+        verdict = "equal"
+    with np.errstate(over="ignore"):
+        ratio, ratio_low, ratio_high = np.power(10.0, [mean, low, high])
+    ratios = {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+    return ratios | {"verdict": verdict}

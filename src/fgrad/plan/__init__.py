@@ -1,0 +1,1 @@
+"""From the configuration and its tables to runs; torch is not imported."""

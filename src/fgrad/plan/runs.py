@@ -1,0 +1,356 @@
+"""From the configuration and its learning-rate tables to runs: one plain dict for each job.
+
+Nothing here imports torch, and no result depends on this module: a job is handed its run.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fgrad.errors import validate
+from fgrad.experiments.seeds import repeat_seeds
+from fgrad.options.functions import FunctionRun, FunctionSearch, FunctionSearchOptions
+from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun
+from fgrad.options.quality import QualityRun
+from fgrad.options.search import SearchOptions
+from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
+from fgrad.plan.sections import Config, Experiment, QualitySection
+
+FRESH = 5
+"""Seeds by which a found rate is compared with the published one."""
+
+Jobs = dict[str, dict[str, Any]]
+"""A section's jobs by the name of their result files, as plain dicts."""
+
+
+class Runs(BaseModel):
+    """Every job, section by section."""
+
+    quality: Jobs
+    exact: Jobs
+    functions: Jobs
+    angle_quality: Jobs
+    angle_functions: Jobs
+    fc: Jobs
+    sota: Jobs
+    search_functions: Jobs
+    search_angles: Jobs
+    search_fc: Jobs
+    search_sota: Jobs
+    compared_functions: Jobs
+    """Runs with the found and with the published rate of each row, on fresh seeds."""
+    compared_angles: Jobs
+    compared_fc: Jobs
+    compared_sota: Jobs
+    rate_of: dict[str, str]
+    """Run → the search it takes its rate from; both as section/name. Such a run has no rate yet."""
+    published: dict[str, dict[str, float]]
+    """Section of a search → name of a row → its published rate, where there is one."""
+
+
+def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
+    """Check the configuration and join it with its tables.
+
+    Args:
+        config: the parsed YAML.
+        directory: what the tables' paths are relative to.
+
+    Returns:
+        The configuration, and every run it asks for.
+
+    Raises:
+        ConfigError: one line for each mistake.
+    """
+    checked = validate(Config, config, "config")
+    joined = _Joined(checked, directory)
+    joined.add_functions()
+    joined.add_angles()
+    joined.add_networks("fc")
+    joined.add_networks("sota")
+    return checked, Runs(
+        quality=_quality_runs(checked.quality),
+        exact={"exact": _exact_run(checked.quality)},
+        angle_quality=_angle_quality_runs(checked),
+        rate_of=joined.rate_of,
+        published=joined.published,
+        **joined.jobs,
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a learning-rate table that the configuration asks for."""
+
+    name: str
+    where: str
+    """Named in messages."""
+    task: dict[str, Any]
+    """Options of its runs and of its search."""
+    lr: float | None
+    """The published rate, if there is one."""
+
+
+class _Joined:
+    """Rows of the tables become runs, searches, and runs that compare what these found."""
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        self.config, self.directory = config, directory
+        self.searched = config.learning_rates == "searched"
+        self.jobs: dict[str, Jobs] = {}
+        self.rate_of: dict[str, str] = {}
+        self.published: dict[str, dict[str, float]] = {}
+
+    def add_functions(self) -> None:
+        section = self.config.functions
+        path, rates = self.table(section.learning_rates, FunctionRow)
+        wanted = [
+            (function, n, gradient, k, None)
+            for function in section.functions
+            for n in section.n
+            for gradient, spec in self.config.gradients.items()
+            for k in spec.k or (None,)
+        ]
+        self.refuse_missing(path, FunctionRow, wanted, rates)
+        rows = [self.function_row(key, path, rates.get(key)) for key in wanted]
+        self.add_function_rows("functions", "functions", rows, section.seeds)
+        self.add_function_searches("functions", rows, section.search)
+
+    def add_angles(self) -> None:
+        """A row without an angle is for all angles: its job runs them all with its one rate.
+
+        The published table has such rows where it wants them; searched for, the projection has.
+        """
+        section = self.config.angles
+        path, rates = self.table(section.learning_rates, FunctionRow)
+
+        def rows(searched: bool) -> list[_Row]:
+            wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
+            for gradient, k in product(section.gradients, section.optimize_k):
+                common = (section.function, section.n, gradient, k)
+                projection = self.config.gradients[gradient].aggregation == "projection"
+                if projection if searched else (*common, None) in rates:
+                    wanted[*common, None] = section.angle
+                else:
+                    wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
+            if not searched:
+                self.refuse_missing(path, FunctionRow, wanted, rates)
+            return [
+                self.function_row(key, path, rates.get(key), alphas)
+                for key, alphas in wanted.items()
+            ]
+
+        self.add_function_rows("angle_functions", "angles", rows(self.searched), section.seeds)
+        self.add_function_searches("angles", rows(searched=True), section.search)
+
+    def add_networks(self, name: str) -> None:
+        """A job for each row and seed."""
+        section: Experiment = getattr(self.config.networks, name)
+        path, rates = self.table(self.config.networks.learning_rates, NetworkRow)
+        options = section.model_dump(include=set(TrainOptions.model_fields))
+        search, compared = f"search_{name}", f"compared_{name}"
+        fresh = repeat_seeds(section.search.seed, "fresh", FRESH)
+        rows, keys = [], []
+        for model, dataset in product(section.models, section.datasets):
+            for width in (section.widths if model == "fc" else ()) or (None,):
+                for gradient, spec in self.config.gradients.items():
+                    for k in spec.k or (None,):
+                        own = (name, model, width, dataset, gradient, k)
+                        key = (*own[:3], section.rates_of or dataset, *own[4:])
+                        keys.append(key)
+                        rows.append(self.network_row(own, options, rates.get(key)))
+        self.refuse_missing(path, NetworkRow, keys, rates)
+        for row in rows:
+            for seed in section.seeds:
+                lr = None if self.searched else row.lr
+                self.add_training(name, f"seed{seed}", seed, lr, row, search)
+            for i, seed in enumerate(fresh):
+                self.add_training(compared, f"found/repeat{i}", seed, None, row, search)
+                if row.lr is not None:
+                    file = f"published/repeat{i}"
+                    self.add_training(compared, file, seed, row.lr, row, search)
+            own_search = row.task | section.search.model_dump()
+            self.add_search(search, NetworkSearch, row, own_search)
+
+    def add_function_rows(
+        self, section: str, searches: str, rows: list[_Row], seeds: tuple[int, ...]
+    ) -> None:
+        for row in rows:
+            lr = None if self.searched else row.lr
+            run = row.task | {"seeds": seeds}
+            self.add(section, row.name, FunctionRun, run, lr, row, f"search_{searches}")
+
+    def add_function_searches(
+        self, section: str, rows: list[_Row], options: FunctionSearchOptions
+    ) -> None:
+        seeds = repeat_seeds(options.seed, "fresh", FRESH)
+        search, compared = f"search_{section}", f"compared_{section}"
+        for row in rows:
+            run = row.task | {"seeds": seeds}
+            self.add(compared, f"{row.name}/found", FunctionRun, run, None, row, search)
+            if row.lr is not None:
+                self.add(compared, f"{row.name}/published", FunctionRun, run, row.lr, row, search)
+            self.add_search(search, FunctionSearch, row, row.task | options.model_dump())
+
+    def add_training(
+        self, section: str, file: str, seed: int, lr: float | None, row: _Row, search: str
+    ) -> None:
+        run = row.task | {"seed": seed}
+        self.add(section, f"{row.name}/{file}", TrainRun, run, lr, row, search)
+
+    def add(
+        self,
+        section: str,
+        name: str,
+        kind: type[BaseModel],
+        run: dict[str, Any],
+        lr: float | None,
+        row: _Row,
+        search: str,
+    ) -> None:
+        """A run with its rate, or one that will get its rate from the search of its row."""
+        plain = _plain(validate(kind, run | {"lr": lr or 1.0}, row.where))
+        self.jobs.setdefault(section, {})[name] = plain | {"lr": lr}
+        if lr is None:
+            self.rate_of[f"{section}/{name}"] = f"{search}/{row.name}"
+
+    def add_search(
+        self, section: str, kind: type[BaseModel], row: _Row, search: dict[str, Any]
+    ) -> None:
+        self.jobs.setdefault(section, {})[row.name] = _plain(validate(kind, search, row.where))
+        published = self.published.setdefault(section, {})
+        if row.lr is not None:
+            published[row.name] = row.lr
+
+    def function_row(
+        self,
+        key: tuple[Any, ...],
+        path: Path,
+        lr: float | None,
+        angle: tuple[float, ...] = (),
+    ) -> _Row:
+        function, n, gradient, k, alpha = key
+        section = self.config.functions
+        task = {"function": function, "n": n, "gradient": gradient, "k": k, "angle": angle}
+        task |= {"steps": section.steps[function], "patience": section.patience}
+        task |= {"mode": section.mode, "approach": self.approach(gradient)}
+        degrees = "" if alpha is None else f"_a{_degrees(alpha)}"
+        name = f"{function}/n{n}/{_method(gradient, k)}{degrees}"
+        where = "config: functions" if self.searched else str(path)
+        return _Row(name, f"{where}, {FunctionRow.describe(key)}", task, lr)
+
+    def network_row(self, key: tuple[Any, ...], options: dict[str, Any], lr: float | None) -> _Row:
+        name, model, width, dataset, gradient, k = key
+        for_tangents = {"mode", "perturb", "tangents", "chunk"} if k is None else set()
+        task = {option: value for option, value in options.items() if option not in for_tangents}
+        task |= dict(zip(NetworkRow.columns(), key, strict=True))
+        size = "" if width is None else f"_w{width}"
+        file = f"{model}{size}/{dataset}/{_method(gradient, k)}"
+        where = f"config: networks.{name}"
+        return _Row(file, where, task | {"approach": self.approach(gradient)}, lr)
+
+    def approach(self, gradient: str) -> dict[str, Any]:
+        return self.config.gradients[gradient].model_dump(exclude={"k"})
+
+    def table(self, file: str, kind: type[Row]) -> tuple[Path, dict[Any, float]]:
+        path = self.directory / file
+        return path, {row.key: row.lr for row in read_table(path, kind)}
+
+    def refuse_missing(
+        self, path: Path, kind: type[Row], keys: Iterable[Any], rates: dict[Any, float]
+    ) -> None:
+        if not self.searched:
+            refuse_missing(path, kind, [key for key in keys if key not in rates])
+
+
+def _plain(run: BaseModel) -> dict[str, Any]:
+    """A run as plain values, which is what Snakemake records and compares."""
+    plain: dict[str, Any] = run.model_dump(mode="json")
+    return plain
+
+
+def _quality_runs(section: QualitySection) -> dict[str, dict[str, Any]]:
+    """A job for each n, or several where n × samples is beyond ``job_size``."""
+    runs = {}
+    shared = section.model_dump(include={"seed", "k", "gradient", "aggregations", "normalized"})
+    for block in section.direct:
+        for n in block.n:
+            size = max(1, min(block.samples, section.job_size // n))
+            for job, first in enumerate(range(0, block.samples, size)):
+                own = {"n": [n], "first": first, "samples": min(size, block.samples - first)}
+                runs[f"n{n}_{job}"] = _plain(validate(QualityRun, shared | own, "config: quality"))
+    return runs
+
+
+def _exact_run(section: QualitySection) -> dict[str, Any]:
+    """All dimensions in one job: a sample costs O(1)."""
+    run = section.model_dump(include={"seed", "k", "gradient"}) | section.exact.model_dump()
+    run |= {"method": "exact", "normalized": ()}
+    return _plain(validate(QualityRun, run, "config: quality.exact"))
+
+
+def _angle_quality_runs(config: Config) -> dict[str, dict[str, Any]]:
+    angles, section = config.angles, config.quality
+    shared = section.model_dump(include={"seed", "gradient", "aggregations", "normalized"})
+    shared |= {"n": [angles.n], "k": angles.quality_k, "samples": angles.samples}
+    return {
+        f"a{_degrees(alpha)}": _plain(
+            validate(QualityRun, shared | {"angle": alpha}, "config: angles")
+        )
+        for alpha in angles.angle
+    }
+
+
+def _degrees(angle: float) -> str:
+    return repr(float(angle)).removesuffix(".0")
+
+
+def _method(gradient: str, k: int | None) -> str:
+    return gradient if k is None else f"{gradient}_k{k}"
+
+
+def scale(config: Config) -> dict[str, str]:
+    """What a run covers, a sentence for each part of it, for readers of its claims."""
+    quality, functions, angles = config.quality, config.functions, config.angles
+    n = [n for block in quality.direct for n in block.n]
+    samples = sorted({block.samples for block in quality.direct}, reverse=True)
+    steps = ", ".join(f"{functions.steps[name]:,} on {name}" for name in functions.functions)
+    rates = ", searched learning rates" if config.learning_rates == "searched" else ""
+    return {
+        "quality": f"4.1: n = {min(n):,} to {max(n):,}, k = {min(quality.k):,} to "
+        f"{max(quality.k):,}, {' or '.join(f'{count:,}' for count in samples)} samples; exact law "
+        f"to n = {max(quality.exact.n):,}.",
+        "functions": f"4.2: n = {min(functions.n):,} to {max(functions.n):,}, "
+        f"{len(functions.seeds)} seeds, at most {steps} steps{rates}.",
+        "angles": f"4.3: n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples, "
+        f"{len(angles.seeds)} seeds{rates}.",
+        "fc": _experiment_scale("4.4", config.networks.fc, rates),
+        "sota": _experiment_scale("4.5", config.networks.sota, rates),
+        "search_functions": _search_scale("4.2", functions.search),
+        "search_angles": _search_scale("4.3", angles.search),
+        "search_fc": _search_scale("4.4", config.networks.fc.search, config.networks.fc),
+        "search_sota": _search_scale("4.5", config.networks.sota.search, config.networks.sota),
+    }
+
+
+def _experiment_scale(section: str, one: Experiment, rates: str) -> str:
+    reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
+    widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
+    return (
+        f"{section}: {', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
+        f"at most {one.epochs} epochs, {len(one.seeds)} seeds{rates}."
+    )
+
+
+def _search_scale(section: str, options: SearchOptions, networks: Experiment | None = None) -> str:
+    low, high = options.range
+    of = networks.rates_of if networks else None
+    on = f" on {', '.join(networks.datasets)}" if networks else ""
+    return (
+        f"{section}: {options.evaluations} learning rates from {low:g} to {high:g} for each row"
+        f"{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
+        + (f" of {of}." if of else ".")
+    )

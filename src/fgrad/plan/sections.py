@@ -1,0 +1,138 @@
+"""The sections of the configuration, one for each section of the paper; torch is not imported."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fgrad.errors import Model, unique
+from fgrad.gradients.approach import Aggregation, Approach
+from fgrad.options.base import Count, Degrees, Name, Seed, TrueGradient, Unique
+from fgrad.options.functions import FunctionName, FunctionSearchOptions
+from fgrad.options.networks import DatasetName, ModelName, NetworkSearchOptions, TrainOptions
+
+
+class Gradient(Approach):
+    """An approach and the numbers of tangents it is run with; none for backpropagation."""
+
+    k: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
+    """Numbers of tangents."""
+
+    @model_validator(mode="after")
+    def _needs_k(self) -> Self:
+        if (self.aggregation is None) != (self.k == ()):
+            raise ValueError("k lists the numbers of tangents of an aggregation; none without one")
+        return self
+
+
+class QualityBlock(Model):
+    """Dimensions that share a number of samples."""
+
+    n: Unique[Count]
+    samples: Count
+
+
+class QualitySection(Model):
+    """Section 4.1."""
+
+    seed: Seed
+    gradient: TrueGradient
+    k: Unique[Count]
+    aggregations: Unique[Aggregation]
+    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)]
+    direct: Annotated[tuple[QualityBlock, ...], Field(min_length=1)]
+    exact: QualityBlock
+    job_size: Count
+    """n × samples of one job at most."""
+
+    @model_validator(mode="after")
+    def _dimensions_once(self) -> Self:
+        unique(tuple(n for block in self.direct for n in block.n))
+        return self
+
+
+class FunctionsSection(Model):
+    """Section 4.2."""
+
+    learning_rates: str
+    functions: Unique[FunctionName]
+    n: Unique[Count]
+    steps: dict[FunctionName, Count]
+    patience: Count
+    seeds: Unique[Seed]
+    mode: Literal["sim", "fwad"]
+    search: FunctionSearchOptions = FunctionSearchOptions()
+
+    @model_validator(mode="after")
+    def _steps_given(self) -> Self:
+        missing = [name for name in self.functions if name not in self.steps]
+        if missing:
+            raise ValueError(f"steps: no number of steps for {', '.join(missing)}")
+        return self
+
+
+class AnglesSection(Model):
+    """Section 4.3."""
+
+    learning_rates: str
+    angle: Unique[Degrees]
+    n: Annotated[int, Field(ge=2, strict=True)]
+    quality_k: Unique[Count]
+    samples: Count
+    function: FunctionName
+    optimize_k: Unique[Count]
+    gradients: Unique[str]
+    seeds: Unique[Seed]
+    search: FunctionSearchOptions = FunctionSearchOptions()
+
+
+class Experiment(TrainOptions):
+    """Networks of section 4.4 or 4.5, data sets and seeds, and how they are trained."""
+
+    models: Unique[ModelName]
+    widths: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
+    """Hidden widths of fc."""
+    datasets: Unique[DatasetName]
+    rates_of: DatasetName | None = None
+    """Data set whose published learning rates are taken; none for each data set's own."""
+    seeds: Unique[Seed]
+    search: NetworkSearchOptions = NetworkSearchOptions()
+
+    @model_validator(mode="after")
+    def _widths_are_of_fc(self) -> Self:
+        if self.widths and "fc" not in self.models:
+            raise ValueError("widths are for model fc, which is not among the models")
+        return self
+
+
+class NetworksSection(Model):
+    """Sections 4.4 and 4.5."""
+
+    learning_rates: str
+    data_dir: str
+    fc: Experiment
+    sota: Experiment
+
+
+class Config(Model):
+    """The whole configuration."""
+
+    learning_rates: Literal["published", "searched"] = "published"
+    """Where the rates of all runs come from: the tables, or a search for each of their rows."""
+    gradients: Annotated[dict[Name, Gradient], Field(min_length=1)]
+    quality: QualitySection
+    functions: FunctionsSection
+    angles: AnglesSection
+    networks: NetworksSection
+
+    @model_validator(mode="after")
+    def _known_gradients(self) -> Self:
+        for name in self.angles.gradients:
+            if name not in self.gradients or self.gradients[name].aggregation is None:
+                allowed = [key for key, value in self.gradients.items() if value.k]
+                raise ValueError(
+                    f"angles.gradients: {name!r} is no gradient with tangents; "
+                    f"allowed: {', '.join(allowed)}"
+                )
+        if self.angles.function not in self.functions.steps:
+            raise ValueError(f"functions.steps: no number of steps for {self.angles.function}")
+        return self

@@ -1,0 +1,1 @@
+"""What gradients are tried on: test functions, networks, data sets."""

@@ -1,0 +1,158 @@
+"""Parquet results: written whole or not at all, with their provenance inside.
+
+The pandas dtypes are recorded by hand, so that writing needs pyarrow alone and reading gives
+nullable integers.
+"""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fgrad.errors import ConfigError
+from fgrad.store.files import atomic
+from fgrad.store.schemas import FLOAT, INT, TEXT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+KEY = b"fgrad"
+
+
+def write(
+    path: Path | str,
+    schema: Mapping[str, pa.DataType],
+    columns: Mapping[str, Any],
+    **provenance: Any,
+) -> None:
+    """Write a table in one go: a reader sees all of it or nothing.
+
+    Args:
+        path: Parquet file; its folder is made.
+        schema: names and types, in order.
+        columns: an array for each name, or one value for all rows.
+        provenance: stored as JSON in the file's metadata, with versions and commit added.
+
+    Raises:
+        ConfigError: if the file cannot be written.
+    """
+    arrays = {key: value for key, value in columns.items() if hasattr(value, "__len__")}
+    arrays = {key: value for key, value in arrays.items() if not isinstance(value, str)}
+    rows = len(next(iter(arrays.values())))
+    data = [
+        pa.array(arrays[name], type=kind)
+        if name in arrays
+        else pa.repeat(pa.scalar(columns[name], type=kind), rows)
+        for name, kind in schema.items()
+    ]
+    metadata = {
+        KEY: json.dumps(provenance | environment()).encode(),
+        b"pandas": json.dumps(_pandas_metadata(schema)).encode(),
+    }
+    table = pa.table(data, schema=pa.schema(list(schema.items()), metadata=metadata))
+    floats = [name for name, kind in schema.items() if kind == FLOAT and name in arrays]
+    with atomic(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            use_dictionary=[name for name in schema if name not in floats],
+            use_byte_stream_split=floats,
+        )
+
+
+def read(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
+    """A result as a data frame.
+
+    Raises:
+        ConfigError: if the file is missing, truncated or no Parquet.
+    """
+    frame: pd.DataFrame = _table(path, columns).to_pandas()
+    return frame
+
+
+def provenance(path: Path | str) -> dict[str, Any]:
+    """What is recorded of how a result came about; raises as `read`."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
+    found: dict[str, Any] = json.loads(metadata.get(KEY, b"{}"))
+    return found
+
+
+def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]:
+    """A run with the learning rate that its search found, if it has one to wait for.
+
+    Args:
+        run: options of a run.
+        searches: the Parquet file of its search, or nothing.
+    """
+    found = [{"lr": provenance(path)["found"]["lr"]} for path in searches]
+    return dict(run) | (found[0] if found else {})
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions, machine and commit that a result was computed with."""
+    versions = {"python": platform.python_version()}
+    for name in ("fgrad", "torch", "numpy", "pyarrow"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return {"versions": versions, "machine": platform.machine(), "commit": _commit()}
+
+
+def _commit() -> str | None:
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _table(path: Path | str, columns: list[str] | None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path | str, error: Exception) -> ConfigError:
+    if not Path(path).exists():
+        return ConfigError(f"{path}: no such file")
+    reason = str(error).splitlines()[0]
+    return ConfigError(f"{path}: not a whole Parquet file, delete it and run again: {reason}")
+
+
+def _pandas_metadata(schema: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    kinds = {INT: ("int64", "Int64"), FLOAT: ("float64", "float64"), TEXT: ("unicode", "str")}
+    columns = []
+    for name, kind in schema.items():
+        pandas_type, numpy_type = kinds.get(kind, ("bool", "bool"))
+        column = {"name": name, "field_name": name, "metadata": None}
+        columns.append(column | {"pandas_type": pandas_type, "numpy_type": numpy_type})
+    return {
+        "index_columns": [],
+        "column_indexes": [],
+        "columns": columns,
+        "pandas_version": "3.0.0",
+    }

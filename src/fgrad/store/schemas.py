@@ -1,0 +1,73 @@
+"""Names and types of the columns of every kind of result."""
+
+import pyarrow as pa
+
+INT, FLOAT, TEXT, FLAG = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+FUNCTION_ROW = {
+    "function": TEXT,
+    "n": INT,
+    "gradient": TEXT,
+    "k": INT,
+    "angle_deg": FLOAT,
+}
+"""Columns that name a row of the tables of sections 4.2 and 4.3."""
+
+FUNCTIONS = {
+    **FUNCTION_ROW,
+    "lr": FLOAT,
+    "seed": INT,
+    "step": INT,
+    "value": FLOAT,
+}
+"""Columns of sections 4.2 and 4.3: one row for each step of each seed."""
+
+SEARCH = {
+    "trial": INT,
+    "lr": FLOAT,
+    "loss": FLOAT,
+    "loss_std": FLOAT,
+    "stop": TEXT,
+    "selected": FLAG,
+}
+"""Columns of a learning-rate search after those of its table row: one row for each rate tried."""
+
+METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
+
+QUALITY = {
+    "n": INT,
+    "k": INT,
+    "aggregation": TEXT,
+    "normalized": FLAG,
+    "angle_deg": FLOAT,
+    "sample": INT,
+    **dict.fromkeys(METRICS, FLOAT),
+}
+"""Columns of sections 4.1 and 4.3: one row for each estimate."""
+
+PARTS = ("train", "val", "test")
+"""Of a data set, in the order they are evaluated."""
+
+NETWORK_ROW = {
+    "experiment": TEXT,
+    "model": TEXT,
+    "width": INT,
+    "dataset": TEXT,
+    "gradient": TEXT,
+    "k": INT,
+}
+"""Columns that name a row of the table of sections 4.4 and 4.5."""
+
+NETWORKS = {
+    **NETWORK_ROW,
+    "lr": FLOAT,
+    "seed": INT,
+    "epoch": INT,
+    **{f"{part}_{what}": FLOAT for part in PARTS for what in ("loss", "accuracy")},
+    "train_seconds": FLOAT,
+    "eval_seconds": FLOAT,
+}
+"""Columns of sections 4.4 and 4.5: one row for each epoch, 0 before any step."""
+
+STATISTICS = {"gradient_norm": FLOAT, "estimate_norm": FLOAT, "cosine": FLOAT}
+"""Further columns where they are asked for: means over the steps of an epoch."""

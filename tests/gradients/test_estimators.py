@@ -1,0 +1,221 @@
+"""Estimators: forward mode against reverse mode, and expectations against theory."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fgrad.gradients import estimators as e
+from fgrad.gradients import laws
+from fgrad.gradients.approach import APPROACHES, LAWS, Approach
+from fgrad.problems.registry import FUNCTIONS
+
+X = torch.tensor([[0.5, -1.2], [1.7, 0.3], [-2.0, 1.1]], dtype=torch.float64)
+
+
+def points(name: str) -> torch.Tensor:
+    if FUNCTIONS[name].only_n:
+        return X
+    return torch.cat([X, X.flip(0), X * 0.3], -1)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_forward_mode_agrees_with_backpropagation(name, generator):
+    f, x = FUNCTIONS[name].value, points(name)
+    gradient = e.backpropagation(f, x)
+    torch.testing.assert_close(e.full_forward_mode(f, x), gradient)
+    v = torch.randn(*x.shape[:-1], 4, x.shape[-1], generator=generator, dtype=torch.float64)
+    forward = e.forward_derivatives(f, x, v)
+    torch.testing.assert_close(forward, e.known_derivatives(gradient, v))
+
+
+def test_a_constant_function_has_no_derivative(generator):
+    x = torch.zeros(3, 1)
+    v = torch.randn(3, 2, 1, generator=generator)
+    assert torch.equal(
+        e.forward_derivatives(FUNCTIONS["rosenbrock"].value, x, v), torch.zeros(3, 2)
+    )
+
+
+def test_forward_mode_needs_no_backward_pass(generator, monkeypatch):
+    def refused(*args, **kwargs):
+        raise AssertionError("backward pass")
+
+    monkeypatch.setattr(torch.autograd, "grad", refused)
+    monkeypatch.setattr(torch.Tensor, "backward", refused)
+    e.forward_gradient(FUNCTIONS["sphere"].value, X, 2, generator, APPROACHES["frog"])
+
+
+def test_projection_on_enough_tangents_is_the_gradient(generator):
+    f = FUNCTIONS["styblinski-tang"].value
+    estimate = e.forward_gradient(f, X, 2, generator, APPROACHES["frog"])
+    torch.testing.assert_close(estimate, e.backpropagation(f, X))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 8), factor=st.floats(0.01, 100))
+def test_projection_depends_on_the_span_alone(seed, k, factor):
+    g = torch.Generator().manual_seed(seed)
+    f, x = FUNCTIONS["sphere"].value, torch.randn(1, 9, generator=g, dtype=torch.float64)
+    v = torch.randn(1, k, 9, generator=g, dtype=torch.float64)
+    mixing = torch.linalg.qr(torch.randn(k, k, generator=g, dtype=torch.float64))[0] * factor
+    frog = APPROACHES["frog"]
+    estimate = e.fixed_directions(f, x, v, frog)
+    torch.testing.assert_close(
+        e.fixed_directions(f, x, mixing @ v, frog), estimate, atol=1e-8, rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize(("n", "k"), [(8, 1), (8, 3), (32, 16), (5, 12)])
+@pytest.mark.parametrize(
+    ("approach", "unit"),
+    [
+        (Approach(aggregation="mean"), False),
+        (Approach(aggregation="sum"), False),
+        (Approach(aggregation="mean-times-n", normalize=True), True),
+        (Approach(aggregation="projection"), False),
+    ],
+)
+def test_norms_follow_theory(n, k, approach, unit, generator):
+    samples = 20_000
+    gradient = torch.randn(n, generator=generator, dtype=torch.float64)
+    v = e.draw(approach, (samples, k, n), generator, dtype=torch.float64)
+    estimate = e.aggregate(approach, v, e.known_derivatives(gradient.expand(samples, n), v))
+    ratio = estimate.norm(dim=-1) / gradient.norm()
+    expected = laws.expected_norm_ratio(approach.aggregation, n, k, unit)
+    observed = ratio.square().mean().sqrt() if unit else ratio.mean()
+    assert abs(observed - expected) < 5 * ratio.std() / samples**0.5 + 1e-9
+    scaled = approach.model_copy(update={"scale": True})
+    corrected = e.aggregate(scaled, v, e.known_derivatives(gradient.expand(samples, n), v))
+    torch.testing.assert_close(corrected, estimate / expected)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_the_mean_is_unbiased_until_it_converges(k, generator):
+    """The error of the average falls like samples^(−1/2) and stays within five deviations."""
+    n, gradient = 6, torch.arange(1.0, 7.0, dtype=torch.float64)
+    for samples in (1_000, 16_000):
+        v = torch.randn(samples, k, n, generator=generator, dtype=torch.float64)
+        estimate = e.aggregate(
+            APPROACHES["fg-mean"], v, e.known_derivatives(gradient.expand(samples, n), v)
+        )
+        deviation = estimate.std(0) / samples**0.5
+        assert ((estimate.mean(0) - gradient).abs() < 5 * deviation).all()
+
+
+SIZES = [(2, 1), (3, 2), (24, 1), (24, 5), (24, 23), (6, 6), (6, 40)]
+
+
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize(("n", "k"), SIZES)
+@pytest.mark.parametrize("name", LAWS)
+def test_a_sampled_estimate_has_the_law_of_drawn_tangents(name, n, k, scale, generator):
+    samples, approach = 1_500, Approach(aggregation=name, scale=scale)
+    gradient = 3 * torch.randn(n, generator=generator, dtype=torch.float64)
+    v = e.draw(approach, (samples, k, n), generator, dtype=torch.float64)
+    drawn = e.aggregate(approach, v, e.known_derivatives(gradient.expand(samples, n), v))
+    sampled = torch.stack([e.sample(approach, gradient, k, generator) for _ in range(samples)])
+    if name == "projection" and k >= n:
+        torch.testing.assert_close(drawn, sampled)
+        return
+    across = torch.randn(n, generator=generator, dtype=torch.float64)
+    across -= (across @ gradient) / gradient.square().sum() * gradient
+    for measure in (
+        lambda g: g.norm(dim=1),
+        lambda g: g @ gradient / g.norm(dim=1),
+        lambda g: g @ across,
+        lambda g: g[:, 0],
+        lambda g: g.abs().amax(1),
+    ):
+        assert stats.ks_2samp(measure(drawn).numpy(), measure(sampled).numpy()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("k", [1, 3])
+def test_in_one_dimension_a_sampled_estimate_has_the_gradients_direction(name, k, generator):
+    gradient = torch.tensor([-2.0], dtype=torch.float64)
+    found = torch.cat([e.sample(Approach(aggregation=name), gradient, k, generator) for _ in range(400)])  # fmt: skip
+    times = {"mean": 1 / k, "sum": 1, "mean-times-n": 1 / k}
+    if name == "projection":
+        assert (found == -2).all()
+    else:
+        q = (found / -2 / times[name]).numpy()
+        assert stats.kstest(q, stats.chi2(k).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (8, 3), (8, 8)])
+def test_a_sampled_estimate_of_nothing_is_nothing(name, n, k, generator):
+    found = e.sample(Approach(aggregation=name), torch.zeros(n), k, generator)
+    assert torch.equal(found, torch.zeros(n))
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("length", [1e-15, 1.0, 1e15])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sampled_estimate_is_as_long_as_its_gradient(name, length, dtype, generator):
+    unit = torch.randn(64, generator=generator, dtype=dtype)
+    state = generator.get_state()
+    expected = e.sample(Approach(aggregation=name), unit, 7, generator)
+    generator.set_state(state)
+    found = e.sample(Approach(aggregation=name), unit * length, 7, generator)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found / length, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_a_sampled_estimate_comes_from_its_generator_alone(name, generator):
+    gradient, before = torch.arange(1.0, 9.0), torch.get_rng_state()
+    state = generator.get_state()
+    first = e.sample(Approach(aggregation=name), gradient, 3, generator)
+    second = e.sample(Approach(aggregation=name), gradient, 3, generator)
+    generator.set_state(state)
+    assert torch.equal(e.sample(Approach(aggregation=name), gradient, 3, generator), first)
+    assert not torch.equal(first, second)
+    assert torch.equal(gradient, torch.arange(1.0, 9.0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("k", [1, 1_000, 10**6 - 1, 10**6, 10**12])
+def test_a_sampled_projection_follows_theory_for_any_k(k, generator):
+    gradient = torch.randn(10**6, generator=generator)
+    found = e.sample(APPROACHES["frog"], gradient, k, generator)
+    cosine = float(torch.cosine_similarity(gradient.double(), found.double(), dim=0))
+    squared = float(found.double().norm() / gradient.double().norm()) ** 2
+    low, high = stats.beta(k / 2, (10**6 - k) / 2).ppf([1e-5, 1 - 1e-5]) if k < 10**6 else (1, 1)
+    assert low - 1e-5 <= squared <= high + 1e-5
+    assert cosine == pytest.approx(squared**0.5, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    "approach",
+    [
+        Approach(),
+        Approach(aggregation="max"),
+        Approach(aggregation="mean", normalize=True),
+        Approach(aggregation="projection", tangents="rademacher"),
+    ],
+)
+def test_without_a_law_nothing_is_sampled(approach, generator):
+    with pytest.raises(ValueError, match="normal tangents and projection, mean, sum, mean-times-n"):
+        e.sample(approach, torch.ones(4), 2, generator)
+
+
+@pytest.mark.parametrize("k", [1, 3, 9])
+@pytest.mark.parametrize("name", ["projection", "mean", "max", "max-normalized", "mean-of-best"])
+def test_gradients_that_share_their_tangents_are_aggregated_one_by_one(name, k, generator):
+    v = torch.randn(k, 7, generator=generator, dtype=torch.float64)
+    gradients = torch.randn(5, 7, generator=generator, dtype=torch.float64)
+    approach = Approach(aggregation=name)
+    together = e.combine(e.coefficients(approach, v, gradients @ v.mT), v)
+    for gradient, found in zip(gradients, together, strict=True):
+        torch.testing.assert_close(found, e.aggregate(approach, v, v @ gradient))
+
+
+def test_the_example_in_the_docstring():
+    import doctest
+
+    found = doctest.testmod(e, extraglobs={"torch": torch})
+    assert found.attempted
+    assert not found.failed

@@ -1,0 +1,420 @@
+"""Configuration and tables: what is joined, and every wrong input in one clear line."""
+
+import copy
+import math
+import re
+import tomllib
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fgrad import errors
+from fgrad.errors import ConfigError
+from fgrad.gradients import approach
+from fgrad.options import networks
+from fgrad.plan import rates, runs, sections
+
+ROOT = Path(__file__).parents[2]
+PAPER = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(path: str, value: object) -> dict:
+    """The paper's configuration with one key set."""
+    copied = copy.deepcopy(PAPER)
+    *way, last = path.split(".")
+    target = copied
+    for key in way:
+        target = target[key]
+    target[last] = value
+    return copied
+
+
+def refused(values: dict, directory: Path = ROOT / "config") -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        runs.load(values, directory)
+    return str(caught.value).splitlines()
+
+
+def test_the_papers_runs():
+    _, found = runs.load(PAPER, ROOT / "config")
+    assert len(found.functions) == 264
+    assert len(found.angle_functions) == 14
+    assert len(found.angle_quality) == 6
+    assert {n for run in found.quality.values() for n in run["n"]} == {2**i for i in range(17)}
+    for run in found.quality.values():
+        assert run["n"][0] * run["samples"] <= PAPER["quality"]["job_size"]
+    samples = sum(run["samples"] for run in found.quality.values() if run["n"] == [16384])
+    assert samples == 1000
+    assert found.functions["sphere/n64/frog_k4"]["lr"] == 0.508263
+    assert found.functions["rosenbrock/n2/bp"]["k"] is None
+    assert found.functions["rosenbrock/n2/bp"]["steps"] == 25000
+    # the projection's one rate is for all angles, the mean has one for each
+    assert found.angle_functions["styblinski-tang/n64/frog_k64"]["angle"] == [
+        15,
+        30,
+        45,
+        60,
+        75,
+        90,
+    ]
+    assert found.angle_functions["styblinski-tang/n64/fg-mean_k64_a30"]["angle"] == [30]
+
+
+def plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(type(key) is str and plain(v) for key, v in value.items())
+    if isinstance(value, list):
+        return all(map(plain, value))
+    return value is None or type(value) in (int, float, str, bool)
+
+
+def test_runs_are_plain_values():
+    """What Snakemake records and compares: no NumPy, no paths, no tuples, no NaN."""
+    _, found = runs.load(PAPER, ROOT / "config")
+    assert plain(found.model_dump())
+    jobs = found.model_dump(exclude={"rate_of", "published"})
+    for section in jobs.values():
+        for run in section.values():
+            assert not any(isinstance(v, float) and math.isnan(v) for v in run.values())
+
+
+def test_a_new_gradient_is_one_line():
+    values = changed("gradients.scaled", {"aggregation": "projection", "scale": True, "k": [4]})
+    lines = refused(values)  # all missing rates at once
+    assert len(lines) == 33
+    assert lines[0].endswith("no learning rate for function sphere, n 1, gradient scaled, k 4")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (
+            "functions.sedes",
+            [1],
+            "config: functions.sedes = [1]: unknown key; see config/README.md",
+        ),
+        ("colour", "red", "config: colour = 'red': unknown key"),
+        ("functions.seeds", [], "config: functions.seeds = []: Tuple should have at least 1 item"),
+        ("functions.seeds", [1, 1], "config: functions.seeds = [1, 1]: 1 listed twice"),
+        ("functions.seeds", [-1], "config: functions.seeds.0 = -1: Input should be greater than"),
+        ("functions.seeds", "0", "config: functions.seeds = '0': Input should be a valid tuple"),
+        (
+            "functions.n",
+            [0],
+            "config: functions.n.0 = 0: Input should be greater than or equal to 1",
+        ),
+        ("functions.n", [1.5], "config: functions.n.0 = 1.5: Input should be a valid integer"),
+        (
+            "functions.functions",
+            ["shpere"],
+            "config: functions.functions.0 = 'shpere': unknown func",
+        ),
+        ("functions.steps", {"sphere": 10}, "steps: no number of steps for rosenbrock, styblinski"),
+        ("functions.mode", "magic", "config: functions.mode = 'magic': Input should be 'sim' or"),
+        (
+            "functions.patience",
+            True,
+            "config: functions.patience = True: Input should be a valid int",
+        ),
+        (
+            "quality.k",
+            [4, 0],
+            "config: quality.k.1 = 0: Input should be greater than or equal to 1",
+        ),
+        (
+            "quality.aggregations",
+            ["median"],
+            "quality.aggregations.0 = 'median': unknown aggregation",
+        ),
+        ("quality.gradient", "twos", "config: quality.gradient = 'twos': Input should be 'ones'"),
+        ("angles.angle", [0], "config: angles.angle.0 = 0: Input should be greater than 0"),
+        ("angles.angle", [float("nan")], "config: angles.angle.0 = nan: Input should be"),
+        ("angles.angle", [True], "config: angles.angle.0 = True: Input should be a valid number"),
+        (
+            "gradients.a/b",
+            {"aggregation": "mean", "k": [1]},
+            "config: gradients.a/b.[key] = 'a/b': Str",
+        ),
+        (
+            "quality.k",
+            [10**30],
+            "config: quality.k.0 = 1000000000000000000000000000000: Input should",
+        ),
+        ("functions.learning_rates", "a\0b", "cannot be read as a CSV table: embedded null byte"),
+        ("gradients.a/b", {"aggregation": "mean", "k": [1]}, "config: gradients.a/b"),
+        ("angles.gradients", ["frosch"], "config: angles.gradients: 'frosch' is no gradient with"),
+        ("angles.gradients", ["bp"], "config: angles.gradients: 'bp' is no gradient with tangents"),
+        (
+            "gradients.frog",
+            {"aggregation": "projection"},
+            "config: gradients.frog: k lists the numb",
+        ),
+        (
+            "gradients.frog",
+            {"aggregation": "nearest", "k": [2]},
+            "gradients.frog.aggregation = 'near",
+        ),
+        (
+            "gradients.frog",
+            {"tangents": "uniform"},
+            "config: gradients.frog.tangents = 'uniform': unk",
+        ),
+        ("gradients.frog", None, "config: gradients.frog = None: keys with values are needed"),
+        ("gradients", {}, "config: gradients: Dictionary should have at least 1 item"),
+        (
+            "functions.learning_rates",
+            "nowhere.csv",
+            "nowhere.csv: cannot be read as a CSV table: No s",
+        ),
+    ],
+)
+def test_wrong_values(path, value, expected):
+    lines = refused(changed(path, value))
+    assert any(expected in line for line in lines), lines
+
+
+TABLE = "function,n,gradient,k,lr\nsphere,1,bp,,0.1\nsphere,1,fg-mean,1,0.2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "",
+            "table.csv, row 1: 'function', 'n', 'gradient', 'lr' missing, unknown or twice; columns",
+        ),
+        ("function,n,gradient,k,lr\n", "table.csv: no rows"),
+        (
+            TABLE.replace("0.2", "-0.2"),
+            "table.csv, row 3: lr = '-0.2': Input should be greater than 0",
+        ),
+        (TABLE.replace("0.2", "0"), "table.csv, row 3: lr = '0': Input should be greater than 0"),
+        (
+            TABLE.replace("0.2", "nan"),
+            "table.csv, row 3: lr = 'nan': Input should be a finite number",
+        ),
+        (
+            TABLE.replace("0.2", "fast"),
+            "table.csv, row 3: lr = 'fast': Input should be a valid number",
+        ),
+        (TABLE.replace("0.2", ""), "table.csv, row 3: lr: required"),
+        (
+            TABLE.replace("mean,1", "mean,0"),
+            "table.csv, row 3: k = '0': Input should be greater than",
+        ),
+        (
+            TABLE.replace("mean,1", "mean,1.5"),
+            "table.csv, row 3: k = '1.5': Input should be a valid i",
+        ),
+        (
+            TABLE.replace("sphere,1,fg", "spere,1,fg"),
+            "table.csv, row 3: function = 'spere': unknown f",
+        ),
+        (TABLE.replace("lr", "rate"), "table.csv, row 1: 'rate', 'lr' missing, unknown or twice"),
+        (TABLE.replace("k,lr", "lr,lr"), "table.csv, row 1: 'lr' missing, unknown or twice"),
+        (TABLE.replace(",", ";"), "table.csv, row 1: 'function;n;gradient;k;lr', 'function', 'n'"),
+        (TABLE.replace("0.2", "1e39"), "table.csv, row 3: lr = '1e39': Input should be less than"),
+        (TABLE.replace("sphere,1,fg", "\n\nspere,1,fg"), "table.csv, row 5: function = 'spere'"),
+        (
+            TABLE + "sphere,1,bp,,0.3\n",
+            "table.csv, row 4: function sphere, n 1, gradient bp: same run",
+        ),
+        (TABLE + "sphere,1\n", "table.csv, row 4: 5 columns expected, as in the header"),
+        (TABLE + "sphere,1,bp,,0.3,9\n", "table.csv, row 4: 5 columns expected, as in the header"),
+        (
+            'function,n\n"sphere,1',
+            "table.csv: cannot be read as a CSV table: unexpected end of data",
+        ),
+    ],
+)
+def test_wrong_tables(tmp_path, text, expected):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        rates.read_table(tmp_path / "table.csv", rates.FunctionRow)
+    assert any(expected in line for line in str(caught.value).splitlines()), str(caught.value)
+
+
+def test_searched_rates_need_no_rows_but_the_file(tmp_path):
+    values = changed("learning_rates", "searched")
+    own = tmp_path / "few.csv"
+    own.write_text(TABLE)
+    values["functions"]["learning_rates"] = str(own)
+    _, found = runs.load(values, ROOT / "config")
+    assert len(found.functions) == 264
+    assert {run["lr"] for run in found.functions.values()} == {None}
+    assert found.published["search_functions"] == {"sphere/n1/bp": 0.1, "sphere/n1/fg-mean_k1": 0.2}
+    values["functions"]["learning_rates"] = "nowhere.csv"
+    assert "nowhere.csv: cannot be read as a CSV table: No such" in refused(values)[0]
+
+
+def test_a_binary_table(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"\xff\xfe\x00sphere")
+    with pytest.raises(ConfigError, match=r"table\.csv: cannot be read as a CSV table"):
+        rates.read_table(tmp_path / "table.csv", rates.FunctionRow)
+
+
+def test_a_table_from_a_spreadsheet(tmp_path):
+    """A byte-order mark, spaces and other line endings are no mistakes."""
+    text = TABLE.replace(",", ", ").replace("\n", "\r\n")
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8-sig", newline="")
+    assert [row.lr for row in rates.read_table(tmp_path / "table.csv", rates.FunctionRow)] == [
+        0.1,
+        0.2,
+    ]
+
+
+def test_close_angles_are_two_jobs():
+    checked = errors.validate(sections.Config, changed("angles.angle", [15, 15.0000001]), "config")
+    assert list(runs._angle_quality_runs(checked)) == ["a15", "a15.0000001"]
+
+
+def test_conda_builds_the_same_environment():
+    """environment.yml adds Python alone to the lock file and the package."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *rest, pip = environment["dependencies"]
+    assert rest == ["python=3.11", "pip"]
+    assert pip == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+def test_networks_at_paper_scale_are_56_rows_and_168_runs():
+    _, found = runs.load(PAPER, ROOT / "config")
+    assert (len(found.fc), len(found.sota)) == (72, 96)
+    one = found.sota["vit/cifar10/frog_k16/seed2"]
+    assert (one["lr"], one["seed"], one["epochs"], one["patience"]) == (0.486368, 2, 200, 10)
+    assert found.fc["fc_w4096/mnist/bp/seed0"]["lr"] == 0.0386684
+    for run in [*found.fc.values(), *found.sota.values()]:
+        assert networks.TrainRun(**run).batch_size == (128 if run["dataset"] == "cifar10" else 64)
+
+
+def test_rates_of_another_data_set():
+    config = changed("networks.fc.datasets", ["fashion-mnist"])
+    with pytest.raises(ConfigError) as caught:
+        runs.load(config, ROOT / "config")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 24
+    assert lines[0].endswith(
+        "networks.csv: no learning rate for experiment fc, model fc, width 256, "
+        "dataset fashion-mnist, gradient bp"
+    )
+    config["networks"]["fc"]["rates_of"] = "mnist"
+    _, found = runs.load(config, ROOT / "config")
+    assert found.fc["fc_w256/fashion-mnist/frog_k16/seed0"]["lr"] == 0.0423211
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("models", ["fc", "vgg"], "networks.fc.models.1 = 'vgg': unknown model; allowed: fc, lenet5, resnet18"),
+        ("datasets", ["imagenet"], "networks.fc.datasets.0 = 'imagenet': unknown dataset; allowed: mnist,"),
+        ("seeds", [], "networks.fc.seeds = []"),
+        ("epochs", -1, "networks.fc.epochs = -1"),
+        ("mode", "backward", "networks.fc.mode = 'backward': Input should be 'sim' or 'fwad'"),
+        ("perturb", "biases", "networks.fc.perturb = 'biases': Input should be 'activations' or 'weights'"),
+        ("device", "tpu", "networks.fc.device = 'tpu'"),
+        ("epoch", 3, "networks.fc.epoch = 3: unknown key; see config/README.md"),
+        ("tangents", "exact", "tangents exact needs perturb weights"),
+    ],
+)  # fmt: skip
+def test_wrong_networks(key, value, message):
+    with pytest.raises(ConfigError) as caught:
+        runs.load(changed(f"networks.fc.{key}", value), ROOT / "config")
+    assert message in str(caught.value)
+
+
+def test_the_lock_file_is_what_is_installed():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = dict(line.split(" ;")[0].split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    locked = {name.lower().replace("_", "-"): version for name, version in locked.items()}
+    for requirement in asked:
+        name = re.split(r"[<>=]", requirement)[0]
+        assert version(name) == locked[name.lower()], requirement
+
+
+def test_all_mistakes_of_a_table_at_once(tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE.replace("0.1", "-1").replace("0.2", "inf"))
+    with pytest.raises(ConfigError) as caught:
+        rates.read_table(tmp_path / "table.csv", rates.FunctionRow)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def paths(values: dict, prefix: str = "") -> list[str]:
+    found = []
+    for key, value in values.items():
+        found.append(prefix + key)
+        if isinstance(value, dict):
+            found += paths(value, f"{prefix}{key}.")
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.sampled_from(paths(PAPER)), value=JSON)
+def test_no_configuration_ends_in_a_traceback(path, value):
+    """Any value at any key is accepted or refused in lines that name the place."""
+    try:
+        runs.load(changed(path, value), ROOT / "config")
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            assert ": " in line
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=JSON)
+def test_nor_does_anything_instead_of_one(value):
+    try:
+        runs.load(value, ROOT / "config")
+    except ConfigError as error:
+        assert str(error).startswith("config: ")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(st.characters(codec="utf-8"), max_size=80) | st.sampled_from([TABLE]),
+    cut=st.integers(0, 80),
+)
+def test_no_table_ends_in_a_traceback(tmp_path_factory, text, cut):
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    path.write_text(TABLE[:cut] + text, newline="")
+    try:
+        rates.read_table(path, rates.FunctionRow)
+    except ConfigError as error:
+        assert all("table.csv" in line for line in str(error).splitlines())
+
+
+def test_the_demo_lays_over_the_paper():
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+
+    values = copy.deepcopy(PAPER)
+    update_config(values, load_configfile(ROOT / "config/demo.yaml"))
+    _, found = runs.load(values, ROOT / "config")
+    assert 0 < len(found.functions) < 100
+
+
+def test_every_key_is_explained():
+    text = (ROOT / "config/README.md").read_text()
+    for path in paths(PAPER):
+        if not path.startswith(("gradients.", "functions.steps.")):
+            assert f"`{path.split('.')[-1]}`" in text, path
+    for column in ("function", "n", "gradient", "k", "angle_deg", "lr"):
+        assert f"`{column}`" in text
+    for column in rates.NetworkRow.model_fields:
+        assert f"`{column}`" in text
+    for option in [*approach.Approach.model_fields, *networks.TrainOptions.model_fields]:
+        assert f"`{option}`" in text
+    assert "`rates_of`" in text

@@ -1,0 +1,112 @@
+"""Results: whole or not at all, with provenance, readable by pandas alone."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fgrad.errors import ConfigError
+from fgrad.store import files, log, parquet, schemas
+
+COLUMNS = {
+    **{"function": "sphere", "n": 4, "gradient": "bp", "k": None, "angle_deg": None, "lr": 0.1},
+    **{"seed": np.array([0, 0]), "step": np.array([0, 1]), "value": np.array([4.0, np.nan])},
+}
+
+
+def write(path: Path) -> None:
+    parquet.write(path, schemas.FUNCTIONS, COLUMNS, run={"n": 4}, stop="completed")
+
+
+def test_round_trip(tmp_path):
+    write(tmp_path / "new" / "run.parquet")
+    frame = pd.read_parquet(tmp_path / "new" / "run.parquet")
+    assert list(frame.columns) == list(schemas.FUNCTIONS)
+    assert str(frame["k"].dtype) == "Int64"
+    assert frame["k"].isna().all()
+    assert frame["value"].iloc[0] == 4
+    assert np.isnan(frame["value"].iloc[1])
+    kept = parquet.provenance(tmp_path / "new" / "run.parquet")
+    assert kept["run"] == {"n": 4}
+    assert {"python", "torch", "fgrad", "numpy", "pyarrow"} == set(kept["versions"])
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path, monkeypatch):
+    write(tmp_path / "run.parquet")
+    before = (tmp_path / "run.parquet").read_bytes()
+
+    def dies(*args, **kwargs):
+        Path(args[1]).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(parquet.pq, "write_table", dies)
+    with pytest.raises(
+        ConfigError, match=r"run\.parquet: cannot be written: No space left on device"
+    ):
+        write(tmp_path / "run.parquet")
+    assert (tmp_path / "run.parquet").read_bytes() == before
+    assert os.listdir(tmp_path) == ["run.parquet"]
+
+
+def test_what_a_kill_leaves_is_no_result_and_written_over(tmp_path):
+    def write_text(text: str) -> None:
+        with files.atomic(tmp_path / "run.parquet") as temporary:
+            temporary.write_text(text)
+            os._exit(9)
+
+    child = os.fork()
+    if not child:
+        write_text("a long first half")
+    os.waitpid(child, 0)
+    assert len(os.listdir(tmp_path)) == 1
+    assert not list(tmp_path.rglob("*.parquet"))
+    write(tmp_path / "run.parquet")
+    assert os.listdir(tmp_path) == ["run.parquet"]
+    parquet.read(tmp_path / "run.parquet")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file is a file; a folder that can be written"):
+        write(tmp_path / "file" / "run.parquet")
+
+
+@pytest.mark.parametrize("read", [parquet.read, parquet.provenance])
+@pytest.mark.parametrize("part", [0, 3, 100, -1])
+def test_a_truncated_file_is_named(tmp_path, part, read):
+    path = tmp_path / "run.parquet"
+    write(path)
+    path.write_bytes(path.read_bytes()[:part])
+    with pytest.raises(
+        ConfigError, match=r"run\.parquet: not a whole Parquet file, delete it"
+    ) as caught:
+        read(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        parquet.read(tmp_path / "run.parquet")
+
+
+def test_a_failing_job_leaves_its_traceback_in_the_log(tmp_path, capsys):
+    path = tmp_path / "job.log"
+    with (
+        pytest.raises(SystemExit, match=r"^first line \(see .*job\.log\)$"),
+        log.logged(str(path)),
+    ):
+        print("at work")
+        raise RuntimeError("first line\nsecond line")
+    assert "at work" in path.read_text()
+    assert "Traceback" in path.read_text()
+    assert capsys.readouterr().out == ""
+    print("printed again")
+    assert capsys.readouterr().out == "printed again\n"
+
+
+def test_progress_is_ten_lines(capsys):
+    for done in range(1, 1001):
+        log.log_progress(done, 1000)
+    assert len(capsys.readouterr().err.splitlines()) == 10
