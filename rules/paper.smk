@@ -133,7 +133,7 @@ rule summarize:
         runtime=30,
     params:
         function=lambda wildcards: SUMMARIES[wildcards.summary][1],
-        code=fingerprint("paper.summary"),
+        code=fingerprint("fgrad.paper.summary:networks"),
     message:
         "Summary {wildcards.summary}"
     script:
@@ -165,7 +165,7 @@ for _name, (_section, _summaries) in FIGURES.items():
             runtime=10,
         params:
             figure=_name,
-            code=fingerprint(f"paper.figures.{_name}"),
+            code=fingerprint(f"fgrad.paper.figures.{_name}:draw"),
         message:
             "Figure {params.figure}"
         script:
@@ -199,7 +199,7 @@ for _name, (_section, _function, _shown) in TABLES.items():
         params:
             function=_function,
             caption=f"{_section}: {_name.replace('_', ' ')}.",
-            code=fingerprint("paper.tables"),
+            code=fingerprint(f"fgrad.paper.tables:{_function}"),
         message:
             "Table {params.caption}"
         script:
@@ -232,7 +232,7 @@ rule judge_claims:
     params:
         section=lambda wildcards: CLAIMS[wildcards.part][0],
         scale=lambda wildcards: SCALE[wildcards.part],
-        code=fingerprint("paper.claims"),
+        code=fingerprint("fgrad.paper.claims:judge"),
     message:
         "Claims of section {params.section}"
     script:
@@ -255,7 +255,7 @@ rule collect_claims:
         runtime=10,
     params:
         scale=" ".join(SCALE[part] for part in PARTS),
-        code=fingerprint("paper.claims"),
+        code=fingerprint("fgrad.paper.claims:judge"),
     message:
         "The verdict on the paper's claims"
     script:

@@ -17,6 +17,9 @@ from fgrad.store import files, parquet, schemas
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
 
+METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
+PARTS = ("train", "val", "test")
+
 CURVE_POINTS = 160
 """Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
 
@@ -43,7 +46,7 @@ def quality(paths: Sequence[str]) -> pd.DataFrame:
     frames = [_quality(path) for path in paths]
     by = ["n", "k", "aggregation", "normalized", "angle_deg"]
     frame = pd.concat(frames, ignore_index=True)
-    described = describe(frame, by, [*schemas.METRICS, "squared_ratio"])
+    described = describe(frame, by, [*METRICS, "squared_ratio"])
     margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
     return described.merge(margin.reset_index(), on=by)
 
@@ -252,7 +255,7 @@ def _curve(path: str) -> pd.DataFrame:
 
 def _epochs(path: str) -> pd.DataFrame:
     frame = parquet.read(path)
-    losses = [f"{part}_loss" for part in schemas.PARTS]
+    losses = [f"{part}_loss" for part in PARTS]
     frame[losses] = frame[losses].fillna(np.inf)
     if parquet.provenance(path)["stop"] == "diverged":
         frame.loc[frame.index[-1], losses] = np.inf

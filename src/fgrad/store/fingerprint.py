@@ -92,6 +92,29 @@ def closure(*references: str | Path) -> frozenset[Key]:
     return frozenset(found)
 
 
+class Watch:
+    """The fingerprint of definitions, and whether their files were edited since.
+
+    Args:
+        references: as in `fingerprint`.
+    """
+
+    def __init__(self, *references: str | Path) -> None:
+        self.code = fingerprint(*references)
+        modules = {path_of(module) for module, _ in closure(*references)}
+        self.files = sorted({one for one in modules if one}, key=str)
+        self.files += [Path(one) for one in references if _is_path(one)]
+        self.before = self._state()
+
+    def edited(self) -> bool:
+        """Whether a file that holds one of the definitions is another one than before."""
+        return self._state() != self.before
+
+    def _state(self) -> list[tuple[int, int]]:
+        stats = (one.stat() for one in self.files)
+        return [(one.st_mtime_ns, one.st_size) for one in stats]
+
+
 def lines(module: str, name: str) -> Iterator[range]:
     """Lines of a definition in its module's file, decorators included."""
     for statement in _statements(module, name):
