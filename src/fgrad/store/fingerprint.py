@@ -9,7 +9,6 @@ errors, lines for a log; and so are the rooms that move numbers but do not make 
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -43,11 +42,13 @@ class _Module:
     """A module's definitions by name, its imports, and statements that are neither.
 
     An import is what a name is bound to: a module and a name in it, which is empty for the module.
+    All statements are without what only says something; what their annotations name is kept apart.
     """
 
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, Key] = field(default_factory=dict)
     loose: list[ast.stmt] = field(default_factory=list)
+    types: dict[int, set[str]] = field(default_factory=dict)
 
 
 @cache
@@ -79,7 +80,7 @@ def closure(*references: str | Path) -> frozenset[Key]:
     waiting: list[Key] = []
     for one in references:
         if _is_path(one):
-            waiting += _references(_parsed(Path(one)), str(one), _normalised(_tree(Path(one)).body))
+            waiting += _references(_parsed(Path(one)), str(one), _all(Path(one)))
         else:
             module, _, name = str(one).partition(":")
             waiting.append(_defined(module, name, str(one)))
@@ -100,19 +101,25 @@ class Watch:
     """
 
     def __init__(self, *references: str | Path) -> None:
+        self.references = references
         self.code = fingerprint(*references)
         modules = {path_of(module) for module, _ in closure(*references)}
         self.files = sorted({one for one in modules if one}, key=str)
         self.files += [Path(one) for one in references if _is_path(one)]
-        self.before = self._state()
+        self.before = self._content()
 
     def edited(self) -> bool:
-        """Whether a file that holds one of the definitions is another one than before."""
-        return self._state() != self.before
+        """Whether the fingerprint is another one now."""
+        try:
+            if self._content() == self.before:
+                return False
+            clear()
+            return fingerprint(*self.references) != self.code
+        except (OSError, SyntaxError, UnknownReferenceError):
+            return True
 
-    def _state(self) -> list[tuple[int, int]]:
-        stats = (one.stat() for one in self.files)
-        return [(one.st_mtime_ns, one.st_size) for one in stats]
+    def _content(self) -> list[bytes]:
+        return [one.read_bytes() for one in self.files]
 
 
 def lines(module: str, name: str) -> Iterator[range]:
@@ -133,7 +140,7 @@ def path_of(module: str) -> Path | None:
 
 def clear() -> None:
     """Forget what was read of files, which may have been edited since."""
-    for cached in (fingerprint, closure, _tree, _parsed, _text, _used):
+    for cached in (fingerprint, closure, _parsed, _text, _used):
         cached.cache_clear()
 
 
@@ -168,21 +175,19 @@ def _defined(module: str, name: str, reference: str) -> Key:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
 def _parsed(path: Path) -> _Module:
     parsed = _Module()
-    for statement in _tree(path).body:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    annotated = {id(statement): _annotated(statement) for statement in body}
+    for statement in _Silence().body(body):
+        parsed.types[id(statement)] = annotated.get(id(statement), set())
         names = _bound(statement)
         if isinstance(statement, ast.Import | ast.ImportFrom):
             parsed.imports.update(_imported(statement))
         elif names:
             for name in names:
                 parsed.definitions.setdefault(name, []).append(statement)
-        elif not (_is_text(statement) or _is_for_types(statement)):
+        else:
             parsed.loose.append(statement)
     return parsed
 
@@ -232,7 +237,7 @@ def _statements(module: str, name: str) -> list[ast.stmt]:
 
 @cache
 def _text(module: str, name: str) -> str:
-    return "\n".join(map(_plain, _normalised(_statements(module, name))))
+    return "\n".join(map(_plain, _statements(module, name)))
 
 
 @cache
@@ -240,18 +245,16 @@ def _used(module: str, name: str) -> tuple[Key, ...]:
     """The definitions that one refers to."""
     path = path_of(module)
     assert path is not None
-    statements = _statements(module, name)
-    parsed = _parsed(path)
-    types = [(module, n) for n in _annotated(statements) if n in parsed.definitions]
-    types += [
-        _defined(*parsed.imports[n], n) for n in _annotated(statements) if n in parsed.imports
-    ]
+    parsed, statements = _parsed(path), _statements(module, name)
+    handed = set().union(*(parsed.types[id(one)] for one in statements))
+    types = [(module, n) for n in handed if n in parsed.definitions]
+    types += [_defined(*parsed.imports[n], n) for n in handed if n in parsed.imports]
     classes = [
         key
         for key in types
         if key[1] and any(isinstance(s, ast.ClassDef) for s in _statements(*key))
     ]
-    return (*_references(parsed, module, _normalised(statements)), *classes)
+    return (*_references(parsed, module, statements), *classes)
 
 
 def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> list[Key]:
@@ -295,17 +298,10 @@ def _dotted(node: ast.AST) -> list[str]:
     return []
 
 
-def _annotated(statements: list[ast.stmt]) -> set[str]:
-    """Names in annotations of functions: objects of these classes are handed in."""
-    names: set[str] = set()
-    for node in (n for s in statements for n in ast.walk(s)):
-        if isinstance(node, ast.arg) and node.annotation:
-            names |= {n.id for n in ast.walk(node.annotation) if isinstance(n, ast.Name)}
-    return names
-
-
-def _normalised(statements: list[ast.stmt]) -> list[ast.stmt]:
-    return _Silence().body(deepcopy(statements))
+def _annotated(statement: ast.stmt) -> set[str]:
+    """Names in annotations of arguments: objects of these classes are handed in."""
+    notes = [n.annotation for n in ast.walk(statement) if isinstance(n, ast.arg) and n.annotation]
+    return {n.id for note in notes for n in ast.walk(note) if isinstance(n, ast.Name)}
 
 
 class _Silence(ast.NodeTransformer):
@@ -396,5 +392,10 @@ def _plain(node: object) -> str:
     return f"[{', '.join(map(_plain, node))}]" if isinstance(node, list) else repr(node)
 
 
+def _all(path: Path) -> list[ast.stmt]:
+    parsed = _parsed(path)
+    return [*chain(*parsed.definitions.values()), *parsed.loose]
+
+
 def _script(path: Path) -> str:
-    return "\n".join(map(_plain, _normalised(_tree(path).body)))
+    return f"{sorted(_parsed(path).imports.items())}\n" + "\n".join(map(_plain, _all(path)))
