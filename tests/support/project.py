@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +21,8 @@ class Project:
     def __init__(self, home: Path) -> None:
         self.home, self.work = home / "project", home / "work"
         self.work.mkdir(parents=True, exist_ok=True)
+        if self.home.exists():
+            return
         for part in PARTS:
             source, target = ROOT / part, self.home / part
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +32,14 @@ class Project:
                 )
             else:
                 shutil.copy2(source, target)
+
+    def copy(self, home: Path) -> "Project":
+        """Project and results somewhere else, of the same age."""
+        other = object.__new__(Project)
+        other.home, other.work = home / "project", home / "work"
+        for mine, its in ((self.home, other.home), (self.work, other.work)):
+            shutil.copytree(mine, its, symlinks=True, copy_function=shutil.copy2)
+        return other
 
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
         snakemake = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
@@ -80,20 +89,6 @@ class Project:
     def runs(self) -> dict[str, Path]:
         folder = self.work / "results/runs"
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.parquet"))}
-
-
-def changeable(finished: Project, tmp_path: Path) -> Iterator[Project]:
-    """A copy of a run, of the same age, in its very place."""
-    shutil.copytree(
-        finished.home.parent, tmp_path / "copy", symlinks=True, copy_function=shutil.copy2
-    )
-    # scripts are compared by path and time, so the copy must stand where the original stood
-    aside = finished.home.parent.with_name("aside")
-    finished.home.parent.rename(aside)
-    (tmp_path / "copy").rename(finished.home.parent)
-    yield finished
-    shutil.rmtree(finished.home.parent)
-    aside.rename(finished.home.parent)
 
 
 def values(path: Path) -> pd.DataFrame:
