@@ -4,6 +4,6 @@ from fgrad.paper import claims
 from fgrad.store import log, parquet
 
 with log.logged(snakemake.log[0]):
-    summaries = {Path(path).stem: parquet.read(path) for path in snakemake.input}
-    judged = claims.judge(summaries, snakemake.params.section)
+    frames = {Path(path).stem: parquet.read(path) for path in snakemake.input}
+    judged = claims.judge(snakemake.params.claims, frames)
     claims.write(judged, *snakemake.output, scale=snakemake.params.scale)

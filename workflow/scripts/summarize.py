@@ -1,6 +1,8 @@
+from pkgutil import resolve_name
+
 from fgrad.paper import summary
 from fgrad.store import log
 
 with log.logged(snakemake.log[0]):
-    summarize = getattr(summary, snakemake.params.function)
-    summary.write(summarize(snakemake.input), snakemake.output[0])
+    make = resolve_name(snakemake.params.makes)
+    summary.write(make(snakemake.input), snakemake.output[0])

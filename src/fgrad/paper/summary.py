@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from fgrad.paper.stats import describe, half_width
 from fgrad.problems.functions import resolution
 from fgrad.problems.registry import FUNCTIONS
-from fgrad.store import files, parquet, schemas
+from fgrad.store import files, parquet
 
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
@@ -43,7 +43,10 @@ def quality(paths: Sequence[str]) -> pd.DataFrame:
     frames = [_quality(path) for path in paths]
     by = ["n", "k", "aggregation", "normalized", "angle_deg"]
     frame = pd.concat(frames, ignore_index=True)
-    described = describe(frame, by, [*schemas.METRICS, "squared_ratio"])
+    metrics = [
+        name for name in map(str, frame.select_dtypes("float")) if name not in (*by, "margin")
+    ]
+    described = describe(frame, by, metrics)
     margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
     return described.merge(margin.reset_index(), on=by)
 
@@ -104,7 +107,7 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
         `describe` for every loss and accuracy.
     """
     frame = pd.concat([_epochs(path) for path in paths], ignore_index=True)
-    metrics = [name for name in schemas.NETWORKS if name.endswith(("_loss", "_accuracy"))]
+    metrics = [name for name in map(str, frame) if name.endswith(("_loss", "_accuracy"))]
     parts = []
     for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
         last = int(cell["epoch"].max())
@@ -252,7 +255,7 @@ def _curve(path: str) -> pd.DataFrame:
 
 def _epochs(path: str) -> pd.DataFrame:
     frame = parquet.read(path)
-    losses = [f"{part}_loss" for part in schemas.PARTS]
+    losses = [name for name in map(str, frame) if name.endswith("_loss")]
     frame[losses] = frame[losses].fillna(np.inf)
     if parquet.provenance(path)["stop"] == "diverged":
         frame.loc[frame.index[-1], losses] = np.inf

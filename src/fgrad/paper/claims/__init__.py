@@ -1,35 +1,35 @@
 """The paper's statements, each as a check that could fail.
 
-A claim is a function from the summaries to a `Verdict`, registered by
-`fgrad.paper.claims.check.claim`.
+A check is a function from frames to a `fgrad.paper.claims.check.Verdict`; which statement it
+decides, and from which summaries, is said in `fgrad.paper.contents`.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pandas as pd
 
-from fgrad.paper.claims import functions, networks, quality, search
-from fgrad.paper.claims.check import CLAIMS, Summaries
 from fgrad.store.files import atomic
 
-MODULES = (quality, functions, networks, search)
-"""Their claims, in the paper's order."""
 
-
-def judge(summaries: Summaries, section: str) -> list[dict[str, str]]:
-    """Every claim of a section with its verdict, in the paper's order.
+def judge(
+    claims: Sequence[Mapping[str, Any]], frames: Mapping[str, pd.DataFrame]
+) -> list[dict[str, str]]:
+    """Every claim with its verdict.
 
     Args:
-        summaries: those of the section, by name.
-        section: its number; a claim that also belongs to section 3 is among those of 4.1.
+        claims: plain values, as `fgrad.paper.contents.Section.questions` gives them.
+        frames: the summaries they are judged by, by name.
     """
     judged = []
-    for one in CLAIMS:
-        if one.section.endswith(section):
-            entry = {"name": one.name, "section": one.section, "statement": one.statement}
-            judged.append(entry | asdict(one.check(summaries)))
+    for claim in claims:
+        verdict = resolve_name(claim["check"])(*(frames[name] for name in claim["of"]))
+        judged.append({key: claim[key] for key in ("name", "section", "statement")})
+        judged[-1] |= asdict(verdict)
     return judged
 
 
