@@ -189,6 +189,7 @@ for _section in contents.SECTIONS.values():
             params:
                 inputs=summaries_of(_table.of),
                 makes=_table.makes,
+                heading=_section.heading,
                 caption=_table.caption,
                 code=code_of(_table.makes, "fgrad.paper.tables:write"),
             message:

@@ -5,5 +5,6 @@ from fgrad.store import log, parquet
 
 with log.logged(snakemake.log[0]):
     make = resolve_name(snakemake.params.makes)
+    caption = f"{snakemake.params.heading}. {snakemake.params.caption}"
     frames = [parquet.read(path) for path in snakemake.input]
-    tables.write(make(*frames), *snakemake.output, caption=snakemake.params.caption)
+    tables.write(make(*frames), *snakemake.output, caption=caption)

@@ -4,9 +4,9 @@ from fgrad.paper.contents.functions import RATES_CAPTION
 from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
 
 ACCURACY_CAPTION = (
-    "The paper, sections 4.4 and 4.5: more tangents classify better, the projection better than "
-    "the mean, and backpropagation best. Test accuracy in %, mean ± standard deviation over the "
-    "seeds, at the epoch of the lowest validation loss."
+    "More tangents classify better, the projection better than the mean, and backpropagation best. "
+    "Test accuracy in %, mean ± standard deviation over the seeds, at the epoch of the lowest "
+    "validation loss."
 )
 
 FC = Section(
