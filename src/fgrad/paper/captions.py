@@ -6,7 +6,7 @@ Below the image of a figure its caption is a block quote, written anew from `fgr
 import re
 import sys
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, indent
 
 from fgrad.paper.contents import FIGURES
 
@@ -14,9 +14,9 @@ IMAGE = re.compile(r"^(!\[[^]]*\]\((?:[\w./-]*/)?(\w+)\.png\)\n)(?:\n(?:>.*\n)+)
 
 
 def captioned(page: str) -> str:
-    """A page in Markdown with the caption below each figure.
+    r"""A page in Markdown with the caption below each figure.
 
-    >>> print(captioned("![A tangent](figures/found_rates.png)\\n"), end="")
+    >>> print(captioned("![A tangent](figures/found_rates.png)\n"), end="")
     ![A tangent](figures/found_rates.png)
     <BLANKLINE>
     > Learning rate found (lines) and published (open markers) over the dimension.
@@ -26,8 +26,8 @@ def captioned(page: str) -> str:
         image, name = found.groups()
         if name not in FIGURES:
             return found[0]
-        quote = {"initial_indent": "> ", "subsequent_indent": "> "}
-        return f"{image}\n{fill(FIGURES[name].caption, 110, break_on_hyphens=False, **quote)}\n"
+        lines = fill(FIGURES[name].caption, 108, break_on_hyphens=False)
+        return f"{image}\n{indent(lines, '> ')}\n"
 
     return IMAGE.sub(below, page)
 
