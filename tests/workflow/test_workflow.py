@@ -1,5 +1,6 @@
 """The workflow, run for real on the smallest configuration: what runs, what reruns, what survives."""
 
+import json
 import os
 import re
 import shutil
@@ -458,6 +459,9 @@ def test_the_report_has_every_figure_and_table(project):
         assert name.replace("_", " ") in report
     for words in ("Claims", *(section.heading for section in contents.PAPER)):
         assert words in report
+    for section in contents.PAPER:
+        for one in (*section.figures, *section.tables):
+            assert json.dumps(one.caption[:20])[1:-1] in report
 
 
 def found(path: Path) -> float:
