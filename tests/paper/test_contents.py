@@ -52,6 +52,7 @@ def test_summaries_that_are_named_exist():
     assert contents.SUMMARIES.keys() == used | tables_of_rates
     for one in SUMMARIES:
         assert set(one.runs) <= Runs.model_fields.keys(), one.name
+        assert not one.rates or one.name == f"search_{one.rates}"  # both made by one rule
 
 
 @pytest.mark.parametrize("package", [figures, claims])
