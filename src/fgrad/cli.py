@@ -270,15 +270,16 @@ def _folder(output: Path) -> Path:
 
 def _show(output: Path, figure: str, done: Result) -> None:
     """Write the table and the figure of a search, and say what it found."""
-    from importlib import import_module
+    from pkgutil import resolve_name
 
     from fgrad.paper import summary
+    from fgrad.paper.contents import FIGURES
     from fgrad.paper.figures import style
     from fgrad.plan import rates
 
     trials = summary.searches([str(output / "trials.parquet")], [None])
     rates.write_table(output / "learning_rates.csv", trials)
-    drawn = import_module(f"fgrad.paper.figures.{figure}").draw({figure: trials})
+    drawn = resolve_name(FIGURES[figure].draws)(trials)
     style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
     found = done.facts["found"]
     at_edge = f"; the best, {found['best_lr']:g}, is at the {found['edge']} edge"

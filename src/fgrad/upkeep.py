@@ -62,7 +62,7 @@ def accept(status: Status, code: str) -> list[str]:
         if not path.exists() or parquet.provenance(path).get("code") != code:
             continue
         older = replace(asked, code=(*asked.code, code))
-        if not identity.difference(older, SECTIONS[section]):
+        if not identity.difference(older):
             parquet.restamp(path, accepted={"code": asked.code[0], "at": log.now()})
             taken.append(asked.path)
     if not taken:
@@ -144,7 +144,7 @@ def _unrecorded(status: Status) -> dict[str, list[str]]:
         if not Path(asked.path).exists() or parquet.provenance(asked.path).get("code"):
             continue
         without = replace(asked, code=(None,))
-        if not identity.difference(without, SECTIONS[section]):
+        if not identity.difference(without):
             found.setdefault(section, []).append(name)
     return found
 

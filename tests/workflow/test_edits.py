@@ -200,6 +200,9 @@ NOTHING: dict[str, Edit] = {
     "another folder of data": edited(
         "tests/tiny.yaml", "networks:\n", "networks:\n  data_dir: elsewhere\n"
     ),
+    "a reworded caption": edited(
+        "src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"
+    ),
     "an upgraded package": edited("pyproject.toml", "torch>=2.11", "torch>=2.12"),
 }  # fmt: skip
 
@@ -240,6 +243,10 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     "a figure": (
         edited("src/fgrad/paper/figures/aggregations.py", '"alpha": 0.2', '"alpha": 0.3'),
         {"figure_aggregations": 1},
+    ),
+    "a caption that a table has in its LaTeX": (
+        edited("src/fgrad/paper/contents/functions.py", "Best value and steps", "Lowest value and steps"),
+        {"table_stops": 1},
     ),
     "a script": (
         edited("workflow/scripts/measure_quality.py", "with log", "print()\n\nwith log"),

@@ -7,6 +7,9 @@ from pydantic import AfterValidator, Field
 from fgrad.errors import Model
 from fgrad.options.base import LOWEST, Rate, Seed
 
+FRESH = 5
+"""Seeds by which a found rate is compared with the published one."""
+
 
 def six_digits(rate: float) -> float:
     """A rate as the tables have it."""

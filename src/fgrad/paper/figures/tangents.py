@@ -1,4 +1,4 @@
-"""Test accuracy of fully connected networks over the number of tangents (section 4.4)."""
+"""Test accuracy of networks over the number of tangents (sections 4.4 and 4.5)."""
 
 from typing import Any
 
@@ -16,13 +16,8 @@ APART = 1.06
 """Factor of k between gradients, so that no interval hides another."""
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """One panel for each width."""
-    return accuracy(summaries["fc"])
-
-
-def accuracy(frame: pd.DataFrame) -> Figure:
-    """Test accuracy of any networks, at the epoch of the lowest validation loss."""
+def draw(frame: pd.DataFrame) -> Figure:
+    """Test accuracy at the epoch of the lowest validation loss."""
     return grid(frame, "test_accuracy", "test accuracy (%)", 100, 102)
 
 

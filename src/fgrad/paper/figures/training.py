@@ -1,4 +1,4 @@
-"""Training of fully connected networks, by hidden width (section 4.4)."""
+"""Training of networks, by width or data set (sections 4.4 and 4.5)."""
 
 from typing import Any
 
@@ -12,13 +12,11 @@ from fgrad.options.networks import LOST
 from fgrad.paper.figures import style
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """Rows: training loss and validation accuracy; columns: widths."""
-    return grid(summaries["fc_curves"])
+def draw(frame: pd.DataFrame) -> Figure:
+    """Rows: training loss and validation accuracy; columns: networks and data sets.
 
-
-def grid(frame: pd.DataFrame) -> Figure:
-    """The figure for any network and data set: one column each, a line for each gradient and k."""
+    A line for each gradient and k.
+    """
     if not np.isfinite(frame["train_loss_mean"]).any():
         return style.nothing()
     networks, pairs = style.networks(frame), style.methods(frame)

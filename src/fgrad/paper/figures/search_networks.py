@@ -1,4 +1,4 @@
-"""What every learning rate reached in the searches of section 4.4."""
+"""What every learning rate reached in the searches of sections 4.4 and 4.5."""
 
 from typing import Any
 
@@ -11,12 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from fgrad.paper.figures import search_functions, style
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """One panel for each width."""
-    return losses(summaries["search_fc"])
-
-
-def losses(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """One panel for each network and data set, one line for each gradient.
 
     Pruned trials are crosses, at the lowest loss they had reached.
