@@ -1,19 +1,30 @@
-# What to run: configuration and tables, read once, checked before any job.
+# What to run: configuration and tables, read once, checked before any job; and what is stale.
 
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fgrad.plan import runs as settings
 from fgrad.errors import ConfigError
+from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.networks import NetworkSearch, TrainRun
+from fgrad.options.quality import QualityRun
+from fgrad.plan import runs as settings
+from fgrad.plan.status import Status
+from fgrad.problems.datasets import FORMAT
 from fgrad.store.files import check_writable
-from fgrad.store.source import fingerprint
+from fgrad.store.fingerprint import fingerprint
+from fgrad.store.identity import digest
+
+HOME = Path(str(workflow.current_basedir.join("..")))
 
 try:
-    CONFIG, RUNS = settings.load(config, Path(workflow.basedir) / "config")
+    CONFIG, RUNS = settings.load(config, HOME / "config")
     check_writable(Path("results"))
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+STATUS = Status(RUNS, HOME / "workflow/scripts")
+STAMP = STATUS.stamp(Path(".snakemake/fgrad.stale"))
 
 
 wildcard_constraints:
@@ -34,26 +45,49 @@ onstart:
         ) from None
 
 
+def sections_of(kind):
+    """Pattern of the sections whose jobs are of a kind."""
+    return "|".join(settings.sections_of(kind))
+
+
 def runs_of(section):
     """Result files of a section's runs."""
-    return expand(
-        "results/runs/{section}/{name}.parquet",
-        section=section,
-        name=getattr(RUNS, section),
-    )
+    return [settings.result_file(section, name) for name in RUNS.jobs[section]]
 
 
-def run_of(wildcards):
-    """The run a job is handed: a dict of plain values."""
-    runs = getattr(RUNS, wildcards.section)
-    if wildcards.name not in runs:
+def job_of(wildcards):
+    if wildcards.name not in RUNS.jobs[wildcards.section]:
         raise WorkflowError(
             f"the configuration has no run {wildcards.section}/{wildcards.name}"
         )
-    return runs[wildcards.name]
+    return RUNS.jobs[wildcards.section][wildcards.name]
+
+
+# Whether a run is stale is told from its file, so that Snakemake has nothing to compare: params
+# that take the output are not recorded by it, and a run that is what it should be has no input.
+
+
+def run_of(wildcards, output):
+    """The options a job is handed: a dict of plain values."""
+    return job_of(wildcards).options
+
+
+def needed(wildcards, *paths):
+    """Input of a run that must run: what it reads, and a stamp that is newer than its output."""
+    key = wildcards.section, wildcards.name
+    if key in STATUS.stale:
+        there = Path(settings.result_file(*key)).exists()
+        return [*paths, *([STAMP] if there else [])]
+    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+    return [ancient(path) for path in paths] if forced else []
 
 
 def search_of(wildcards):
     """The search a run takes its rate from; nothing for a run that has its rate."""
-    search = RUNS.rate_of.get(f"{wildcards.section}/{wildcards.name}")
+    search = job_of(wildcards).search
     return [f"results/runs/{search}.parquet"] if search else []
+
+
+def data_of(wildcards):
+    """The data set of a training or of a search for its rate."""
+    return f"results/data/{job_of(wildcards).options['dataset']}-{FORMAT}.pt"

@@ -1,9 +1,9 @@
 # Gradient descent on closed-form functions: sections 4.2 and 4.3.
 
 
-rule optimize_function:
+rule descend_function:
     input:
-        search_of,
+        lambda wildcards: needed(wildcards, *search_of(wildcards)),
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -11,15 +11,15 @@ rule optimize_function:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="functions|angle_functions|compared_functions|compared_angles",
+        section=sections_of(FunctionRun),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         run=run_of,
-        code=fingerprint("experiments.descent"),
+        search=lambda wildcards, output: search_of(wildcards),
     message:
         "4.2, 4.3: gradient descent, {wildcards.section}/{wildcards.name}"
     script:
-        "../workflow/scripts/optimize_function.py"
+        "../workflow/scripts/descend_function.py"

@@ -3,18 +3,20 @@
 
 def in_flight(wildcards):
     """Trials of a search that are trained at the same time."""
-    search = run_of(wildcards)
+    search = job_of(wildcards).options
     return min(search["in_flight"], search["generation"])
 
 
 def batch_mb(wildcards):
     """Memory of a search: values of every step, repeat and rate of half of it, twice, and 2 GB."""
-    search = run_of(wildcards)
+    search = job_of(wildcards).options
     values = search["steps"] * search["repeats"] * search["evaluations"]
     return 2000 + 4 * values // 10**6
 
 
 rule search_function:
+    input:
+        needed,
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -22,14 +24,13 @@ rule search_function:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="search_functions|search_angles",
+        section=sections_of(FunctionSearch),
     threads: 1
     resources:
         mem_mb=batch_mb,
         runtime=60,
     params:
-        search=run_of,
-        code=fingerprint("experiments.search.functions"),
+        run=run_of,
     message:
         "4.2, 4.3: search for a learning rate, {wildcards.section}/{wildcards.name}"
     script:
@@ -39,7 +40,7 @@ rule search_function:
 # A search that is ended by the limit goes on from its journal when it is started again.
 rule search_network:
     input:
-        ancient(lambda wildcards: f"results/data/{run_of(wildcards)['dataset']}.pt"),
+        lambda wildcards: needed(wildcards, data_of(wildcards)),
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -47,19 +48,15 @@ rule search_network:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="search_fc|search_sota",
-    threads: lambda wildcards: run_of(wildcards)["threads"] * in_flight(wildcards)
+        section=sections_of(NetworkSearch),
+    threads: lambda wildcards: job_of(wildcards).options["threads"] * in_flight(wildcards)
     resources:
         mem_mb=lambda wildcards: needs(0)(wildcards) * in_flight(wildcards),
         runtime=lambda wildcards: 4 * needs(1)(wildcards),
-        gpu=lambda wildcards: int(run_of(wildcards)["device"] != "cpu"),
+        gpu=lambda wildcards: int(job_of(wildcards).options["device"] != "cpu"),
     params:
-        search=lambda wildcards: {
-            key: value
-            for key, value in run_of(wildcards).items()
-            if key != "in_flight"
-        },
-        code=fingerprint("experiments.search.networks"),
+        run=run_of,
+        data=lambda wildcards, output: data_of(wildcards),
     message:
         "4.4, 4.5: search for a learning rate, {wildcards.section}/{wildcards.name}"
     script:
@@ -82,7 +79,7 @@ def published_of(wildcards):
     return [
         RUNS.published[section].get(name)
         for section in RATES[wildcards.table].runs
-        for name in getattr(RUNS, section)
+        for name in RUNS.jobs[section]
     ]
 
 
@@ -92,8 +89,7 @@ def makes_trials(wildcards):
 
 
 def code_of_searches(wildcards):
-    makes = makes_trials(wildcards)
-    return code_of(makes, "fgrad.paper.summary:write", "fgrad.plan.rates:write_table")
+    return code_of("collect_searches.py", makes_trials(wildcards))
 
 
 rule collect_searches:

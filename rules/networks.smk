@@ -11,12 +11,17 @@ NEEDS = {
 
 
 def needs(part):
-    return lambda wildcards: NEEDS.get(run_of(wildcards)["model"], [16000, 4320])[part]
+    return lambda wildcards: NEEDS.get(
+        job_of(wildcards).options["model"], [16000, 4320]
+    )[part]
 
 
+# Made once and never again as long as it is there: a data set is known by its checksums, and its
+# file by the version in its name. Neither code nor params trigger it (the folder is no recorded
+# param), so that nothing above the trainings can hide what changed below.
 rule prepare_data:
     output:
-        "results/data/{dataset}.pt",
+        f"results/data/{{dataset}}-{FORMAT}.pt",
     log:
         "results/logs/data/{dataset}.log",
     benchmark:
@@ -26,8 +31,9 @@ rule prepare_data:
         mem_mb=4000,
         runtime=60,
     params:
-        folder=str(Path(CONFIG.networks.data_dir).expanduser()),
-        code=fingerprint("problems.data"),
+        folder=lambda wildcards, output: str(
+            Path(CONFIG.networks.data_dir).expanduser()
+        ),
     message:
         "Data set {wildcards.dataset}: found or fetched, checked"
     script:
@@ -36,11 +42,7 @@ rule prepare_data:
 
 rule train_network:
     input:
-        # checked by checksum: a data set that is prepared anew is the same one
-        data=ancient(
-            lambda wildcards: f"results/data/{run_of(wildcards)['dataset']}.pt"
-        ),
-        search=search_of,
+        lambda wildcards: needed(wildcards, data_of(wildcards), *search_of(wildcards)),
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -48,15 +50,16 @@ rule train_network:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="fc|sota|compared_fc|compared_sota",
-    threads: lambda wildcards: run_of(wildcards)["threads"]
+        section=sections_of(TrainRun),
+    threads: lambda wildcards: job_of(wildcards).options["threads"]
     resources:
         mem_mb=needs(0),
         runtime=needs(1),
-        gpu=lambda wildcards: int(run_of(wildcards)["device"] != "cpu"),
+        gpu=lambda wildcards: int(job_of(wildcards).options["device"] != "cpu"),
     params:
         run=run_of,
-        code=fingerprint("experiments.training"),
+        data=lambda wildcards, output: data_of(wildcards),
+        search=lambda wildcards, output: search_of(wildcards),
     message:
         "4.4, 4.5: training, {wildcards.section}/{wildcards.name}"
     script:

@@ -6,10 +6,9 @@ from pkgutil import resolve_name
 from fgrad.paper import contents
 
 
-def code_of(*references):
-    """Fingerprint of the code behind references module:attribute."""
-    modules = (reference.partition(":")[0] for reference in references)
-    return fingerprint(*(module.removeprefix("fgrad.") for module in modules))
+def code_of(script, *references):
+    """Fingerprint of a script, of all it refers to, and of what it is told by name to call."""
+    return fingerprint(*references, HOME / "workflow/scripts" / script)
 
 
 def runs_of_summary(wildcards):
@@ -24,7 +23,7 @@ def makes_summary(wildcards):
 
 
 def code_of_summary(wildcards):
-    return code_of(makes_summary(wildcards), "fgrad.paper.summary:write")
+    return code_of("summarize.py", makes_summary(wildcards))
 
 
 def summaries_of(names):
@@ -44,7 +43,7 @@ def claims_of(wildcards):
 
 def code_of_claims(wildcards):
     checks = [claim["check"] for claim in claims_of(wildcards)]
-    return code_of(*checks, "fgrad.paper.claims:judge", "fgrad.paper.claims:write")
+    return code_of("judge_claims.py", *checks)
 
 
 def covered(section):
@@ -154,7 +153,7 @@ for _section in contents.SECTIONS.values():
                 inputs=summaries_of(_figure.of),
                 draws=_figure.draws,
                 caption=figure_caption,
-                code=code_of(_figure.draws, "fgrad.paper.figures.style:save"),
+                code=code_of("figure.py", _figure.draws),
             message:
                 f"Figure {_figure.name}"
             script:
@@ -191,7 +190,7 @@ for _section in contents.SECTIONS.values():
                 makes=_table.makes,
                 heading=_section.heading,
                 caption=_table.caption,
-                code=code_of(_table.makes, "fgrad.paper.tables:write"),
+                code=code_of("table.py", _table.makes),
             message:
                 f"Table {_table.name}"
             script:
@@ -248,7 +247,7 @@ rule collect_claims:
     params:
         inputs=files_of("claims", [section.name for section in JUDGED], "json"),
         scale=" ".join(covered(section) for section in JUDGED),
-        code=code_of("fgrad.paper.claims:write"),
+        code=code_of("collect_claims.py"),
     message:
         "The verdict on the paper's claims"
     script:

@@ -2,6 +2,8 @@
 
 
 rule measure_quality:
+    input:
+        needed,
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -9,14 +11,13 @@ rule measure_quality:
     benchmark:
         "results/benchmarks/{section}/{name}.tsv"
     wildcard_constraints:
-        section="quality|exact|angle_quality",
+        section=sections_of(QualityRun),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
     params:
         run=run_of,
-        code=fingerprint("experiments.quality"),
     message:
         "4.1, 4.3: quality of gradient estimates, {wildcards.section}/{wildcards.name}"
     script:

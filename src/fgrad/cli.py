@@ -4,26 +4,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 from pydantic import ValidationError
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fgrad import errors
+from fgrad import errors, jobs
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.store import files, log, parquet
-
-if TYPE_CHECKING:
-    from fgrad.experiments.search.study import Found
+from fgrad.store import files, log
+from fgrad.store.context import Context, Progress, Result, silent
 
 Flat = tyro.conf.arg(name="")
 
 
-def quality(
+def measure(
     run: Annotated[QualityRun, Flat],
     output: Path,
 ) -> None:
@@ -33,14 +31,12 @@ def quality(
         run: options.
         output: Parquet file, one row for each sample, aggregation and k.
     """
-    from fgrad.experiments.quality import write
-
     _check(output)
     with _bar("samples") as progress:
-        write(run, output, progress)
+        jobs.carry_out(run, output, Context(progress=progress))
 
 
-def optimize(
+def descend(
     run: Annotated[FunctionRun, Flat],
     output: Path,
 ) -> None:
@@ -50,12 +46,10 @@ def optimize(
         run: options.
         output: Parquet file, one row for each seed and step.
     """
-    from fgrad.experiments.descent import write
-
     _check(output)
     with _bar("steps") as progress:
-        write(run, output, progress)
-    for stop in parquet.provenance(output)["stop"]:
+        done = jobs.carry_out(run, output, Context(progress=progress))
+    for stop in done.facts["stop"]:
         angle = "" if stop["angle_deg"] is None else f" angle {stop['angle_deg']:g}°"
         print(f"seed {stop['seed']}{angle}: {stop['stop']} after {stop['steps']} steps")
 
@@ -72,14 +66,11 @@ def train(
         output: Parquet file, one row for each epoch. A killed run goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
     """
-    from fgrad.experiments.training import write
-
     _check(output)
-    with _bar("epochs", lambda done, total: None) as progress:  # every epoch says its own line
-        write(run, output, data_dir and data_dir.expanduser(), progress=progress)
-    print(
-        f"{parquet.provenance(output)['stop']} after {parquet.read(output)['epoch'].max()} epochs"
-    )
+    with _bar("epochs", silent) as progress:  # every epoch says its own line
+        context = Context(log.log_line, progress, data_dir and data_dir.expanduser())
+        done = jobs.carry_out(run, output, context)
+    print(f"{done.facts['stop']} after {done.columns['epoch'].max()} epochs")
 
 
 def search_functions(
@@ -93,12 +84,10 @@ def search_functions(
         output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
             and a figure of them. A killed search goes on with the same command.
     """
-    from fgrad.experiments.search.functions import write
-
     trials = _folder(output)
     with _bar("steps") as progress:
-        found = write(search, trials, progress=progress)
-    _show(output, "search_functions", found)
+        done = jobs.carry_out(search, trials, Context(log.log_line, progress))
+    _show(output, "search_functions", done)
 
 
 def search_network(
@@ -114,12 +103,11 @@ def search_network(
             and a figure of them. A killed search goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
     """
-    from fgrad.experiments.search.networks import write
-
     trials = _folder(output)
-    with _bar("trials", lambda done, total: None) as progress:  # every trial says its own line
-        found = write(search, trials, data_dir and data_dir.expanduser(), progress=progress)
-    _show(output, "search_fc", found)
+    with _bar("trials", silent) as progress:  # every trial says its own line
+        context = Context(log.log_line, progress, data_dir and data_dir.expanduser())
+        done = jobs.carry_out(search, trials, context)
+    _show(output, "search_fc", done)
 
 
 def search(
@@ -131,9 +119,10 @@ def search(
 
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
+    _renamed(sys.argv)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"quality": quality, "optimize": optimize, "train": train, "search": search},
+            {"measure": measure, "descend": descend, "train": train, "search": search},
             description="Multi-tangent forward gradients, one run at a time.",
             config=(
                 tyro.conf.AvoidSubcommands,
@@ -154,6 +143,18 @@ def main() -> None:
         sys.exit(130)
 
 
+RENAMED = {"quality": "measure", "optimize": "descend"}
+"""Commands of the release before."""
+
+
+def _renamed(arguments: list[str]) -> None:
+    """Take a command by its old name, and say so."""
+    old = arguments[1] if len(arguments) > 1 else ""
+    if old in RENAMED:
+        arguments[1] = RENAMED[old]
+        print(f"fgrad: {old} is now called {RENAMED[old]}", file=sys.stderr)
+
+
 def _check(output: Path) -> None:
     """Refuse an output before anything is computed for it."""
     if not output.name or output.is_dir():
@@ -169,7 +170,7 @@ def _folder(output: Path) -> Path:
     return output / "trials.parquet"
 
 
-def _show(output: Path, figure: str, found: "Found") -> None:
+def _show(output: Path, figure: str, done: Result) -> None:
     """Write the table and the figure of a search, and say what it found."""
     from pkgutil import resolve_name
 
@@ -182,19 +183,26 @@ def _show(output: Path, figure: str, found: "Found") -> None:
     rates.write_table(output / "learning_rates.csv", trials)
     drawn = resolve_name(FIGURES[figure].draws)(trials)
     style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
-    edge = f"; the best, {found.best_lr:g}, is at the {found.edge} edge" if found.edge else ""
-    near = f"{found.within} of {len(trials)} rates are within the margin of the best"
-    print(f"learning rate {found.lr:g}, loss {found.loss:.6g}; {near}{edge}")
+    found = done.facts["found"]
+    at_edge = f"; the best, {found['best_lr']:g}, is at the {found['edge']} edge"
+    near = f"{found['within']} of {len(trials)} rates are within the margin of the best"
+    edge = at_edge if found["edge"] else ""
+    print(f"learning rate {found['lr']:g}, loss {found['loss']:.6g}; {near}{edge}")
 
 
 @contextmanager
-def _bar(unit: str, otherwise: log.PROGRESS = log.log_progress) -> Iterator[log.PROGRESS]:
+def _bar(unit: str, otherwise: Progress = log.log_progress) -> Iterator[Progress]:
     """A live bar on a terminal, lines otherwise."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield otherwise
         return
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    columns = (
+        bars.TextColumn(unit),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=console) as bar:
         task = bar.add_task(unit, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,6 +1,10 @@
-from fgrad.experiments import quality
+from pathlib import Path
+
+from fgrad import jobs
 from fgrad.options.quality import QualityRun
 from fgrad.store import log
 
 with log.logged(snakemake.log[0]):
-    quality.write(QualityRun(**snakemake.params.run), snakemake.output[0])
+    script = Path(snakemake.scriptdir, "measure_quality.py")
+    run = QualityRun(**snakemake.params.run)
+    jobs.carry_out(run, snakemake.output[0], log.CONTEXT, script)

@@ -1,6 +1,10 @@
-from fgrad.experiments.search import functions
+from pathlib import Path
+
+from fgrad import jobs
 from fgrad.options.functions import FunctionSearch
 from fgrad.store import log
 
 with log.logged(snakemake.log[0]):
-    functions.write(FunctionSearch(**snakemake.params.search), snakemake.output[0])
+    script = Path(snakemake.scriptdir, "search_function.py")
+    search = FunctionSearch(**snakemake.params.run)
+    jobs.carry_out(search, snakemake.output[0], log.CONTEXT, script)

@@ -1,9 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
-from fgrad.experiments import training
+from fgrad import jobs
 from fgrad.options.networks import TrainRun
-from fgrad.store import log, parquet
+from fgrad.store import log
 
 with log.logged(snakemake.log[0]):
-    run = parquet.with_rate(snakemake.params.run, snakemake.input.search)
-    training.write(TrainRun(**run), snakemake.output[0], Path(snakemake.input.data))
+    script = Path(snakemake.scriptdir, "train_network.py")
+    run = jobs.with_rate(snakemake.params.run, snakemake.params.search)
+    context = replace(log.CONTEXT, source=Path(snakemake.params.data))
+    jobs.carry_out(TrainRun(**run), snakemake.output[0], context, script)

@@ -5,13 +5,13 @@ Source: the paper, section 4.2.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fgrad.gradients.approach import Approach
 from fgrad.gradients.estimators import (
     backpropagation,
     coefficients,
@@ -21,7 +21,7 @@ from fgrad.gradients.estimators import (
 )
 from fgrad.options.functions import FunctionRun, FunctionTask
 from fgrad.problems.registry import FUNCTIONS
-from fgrad.store import log, parquet, schemas
+from fgrad.store.context import Context, Progress, Result
 
 BLOCK = 64
 """Steps between two looks at the stopping rule, at most."""
@@ -49,7 +49,7 @@ class Descent:
 def descend(
     run: FunctionRun,
     angle: float | None = None,
-    progress: log.PROGRESS = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     device: torch.device | str = "cpu",
 ) -> Descent:
     """Gradient descent x ← x − lr · g(x), all seeds at once.
@@ -74,7 +74,7 @@ def descend_all(
     rates: Sequence[float],
     seeds: Sequence[int],
     angle: float | None = None,
-    progress: log.PROGRESS = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     device: torch.device | str = "cpu",
 ) -> list[Descent]:
     """Gradient descent with many learning rates at once.
@@ -104,7 +104,8 @@ def descend_all(
     x[..., 0] = function.start[0]
     lr = torch.tensor(rates, dtype=torch.float32, device=device)[:, None]
     block = min(BLOCK, max(1, ELEMENTS // (task.n * (task.k or 1))))
-    step = _step(task)
+    approach = _approach(task, angle)
+    step = _step(task, approach)
     with torch.inference_mode(task.mode == "sim"), torch.no_grad():
         start = function.value(x).cpu().numpy()
         values = np.empty((task.steps + 1, *shape), dtype=np.float32)
@@ -114,7 +115,7 @@ def descend_all(
         while done < task.steps and len(active):
             tangents = None
             if task.k is not None:
-                tangents = draw(task.how, (block, task.k, task.n), generators, angle)
+                tangents = draw(approach, (block, task.k, task.n), generators, angle)
             found = torch.empty(min(block, task.steps - done), *x.shape[:2], device=device)
             for i in range(len(found)):
                 g = step(x, None if tangents is None else tangents[:, i])
@@ -136,14 +137,13 @@ def descend_all(
     return descents
 
 
-def write(run: FunctionRun, path: Path | str, progress: log.PROGRESS = log.log_progress) -> None:
-    """Compute a run on one thread and write its Parquet file, one row for each seed and step."""
+def compute(run: FunctionRun, context: Context) -> Result:
+    """Compute a run on one thread; one row for each seed and step, angle by angle."""
     torch.set_num_threads(1)
-    start = log.now()
     columns: dict[str, list[npt.NDArray[np.generic]]] = {}
     stops = []
     for angle in run.angle or (None,):
-        descent = descend(run, angle, progress)
+        descent = descend(run, angle, context.progress)
         for seed, values, reason in zip(run.seeds, descent.values, descent.stops, strict=True):
             length = len(values)
             stops.append({"angle_deg": angle, "seed": seed, "steps": length - 1, "stop": reason})
@@ -154,17 +154,8 @@ def write(run: FunctionRun, path: Path | str, progress: log.PROGRESS = log.log_p
                 columns.setdefault("angle_deg", []).append(np.full(length, angle))
     fixed = {"function": run.function, "n": run.n, "gradient": run.gradient, "k": run.k}
     arrays = {key: np.concatenate(parts) for key, parts in columns.items()}
-    parquet.write(
-        path,
-        schemas.FUNCTIONS,
-        fixed | {"angle_deg": None, "lr": run.lr} | arrays,
-        run=run.model_dump(mode="json"),
-        device="cpu",
-        threads=torch.get_num_threads(),
-        start=start,
-        end=log.now(),
-        stop=stops,
-    )
+    facts = {"device": "cpu", "threads": 1, "stop": stops}
+    return Result(fixed | {"angle_deg": None, "lr": run.lr} | arrays, facts)
 
 
 class StoppingRule:
@@ -209,9 +200,14 @@ class StoppingRule:
         return np.asarray((ends < 0).any(0))
 
 
-def _step(task: FunctionTask) -> Step:
+def _approach(task: FunctionTask, angle: float | None) -> Approach:
+    """The approach, with tangents at an angle where one is given."""
+    return task.how if angle is None else task.how.model_copy(update={"tangents": "angle"})
+
+
+def _step(task: FunctionTask, approach: Approach) -> Step:
     """(x [S, R, n], tangents [S, k, n] or None) → gradient estimate [S, R, n]."""
-    function, approach = FUNCTIONS[task.function], task.how
+    function = FUNCTIONS[task.function]
 
     def gradient(x: Tensor, tangents: Tensor | None = None) -> Tensor:
         if function.gradient is not None:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from fgrad.errors import ConfigError
-from fgrad.options.networks import TrainRun
 from fgrad.store import files
 
 PROFILED = 20
@@ -36,25 +35,27 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def settings(run: TrainRun) -> Iterator[None]:
+def settings(threads: int, precision: str, deterministic: bool) -> Iterator[None]:
     """Threads, TF32 and determinism of the process, as they were afterwards."""
-    threads = torch.get_num_threads()
-    precision = torch.get_float32_matmul_precision()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(run.threads)
-    torch.set_float32_matmul_precision("high" if run.precision == "tf32" else "highest")
+    before = (
+        torch.get_num_threads(),
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     convolutions = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = run.precision == "tf32"
-    if run.deterministic:
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
         torch.backends.cudnn.allow_tf32 = convolutions
-        torch.use_deterministic_algorithms(deterministic)
+        torch.use_deterministic_algorithms(before[2])
 
 
 @contextmanager

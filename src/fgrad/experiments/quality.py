@@ -8,7 +8,6 @@ Source: the paper, sections 3 and 4.1; the laws are derived in `fgrad.gradients.
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,9 @@ from fgrad.gradients.approach import Approach
 from fgrad.gradients.estimators import combine, draw, known_derivatives, known_projection
 from fgrad.gradients.registry import AGGREGATIONS
 from fgrad.options.quality import QualityRun
-from fgrad.store import log, parquet, schemas
+from fgrad.store.context import Context, Progress, Result
+
+METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
 
 ELEMENTS = 2**20
 """Entries of tangents and coefficients in work at a time: what stays in the cache."""
@@ -31,7 +32,7 @@ class Metrics:
     """Metrics of every estimate of a run.
 
     Args:
-        values: [samples, A, K, 6], float64; the last axis is `fgrad.store.schemas.METRICS`.
+        values: [samples, A, K, 6], float64; the last axis is `fgrad.store.METRICS`.
         aggregations: the A (aggregation, normalized) pairs.
         k: the K numbers of tangents.
     """
@@ -44,7 +45,7 @@ class Metrics:
 def direct(
     run: QualityRun,
     n: int,
-    progress: log.PROGRESS = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     device: torch.device | str = "cpu",
 ) -> Metrics:
     """Compute the estimators on real vectors.
@@ -116,30 +117,33 @@ def exact(run: QualityRun, n: int) -> Metrics:
     return Metrics(values.numpy(), pairs, run.k)
 
 
-def write(run: QualityRun, path: Path | str, progress: log.PROGRESS = log.log_progress) -> None:
-    """Compute a run on one thread and write its Parquet file."""
+def compute_direct(run: QualityRun, context: Context) -> Result:
+    """Compute a run on real vectors, on one thread; one row for each sample, aggregation and k."""
     torch.set_num_threads(1)
-    start = log.now()
     parts = []
     for i, n in enumerate(run.n):
 
         def ahead(done: int, total: int, before: int = i) -> None:
-            progress(before * total + done, len(run.n) * total)
+            context.progress(before * total + done, len(run.n) * total)
 
-        metrics = direct(run, n, ahead) if run.method == "direct" else exact(run, n)
-        parts.append(_columns(metrics, n, run.first))
-    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    parquet.write(
-        path,
-        schemas.QUALITY,
-        columns | {"angle_deg": run.angle},
-        run=run.model_dump(mode="json"),
-        device="cpu",
-        threads=torch.get_num_threads(),
-        start=start,
-        end=log.now(),
-        stop="completed",
-    )
+        parts.append(_columns(direct(run, n, ahead), n, run.first))
+    return _result(run, parts)
+
+
+def compute_exact(run: QualityRun, context: Context) -> Result:
+    """Sample a run from its exact law, on one thread; rows as of `compute_direct`."""
+    torch.set_num_threads(1)
+    parts = []
+    for i, n in enumerate(run.n):
+        parts.append(_columns(exact(run, n), n, run.first))
+        context.progress(i + 1, len(run.n))
+    return _result(run, parts)
+
+
+def _result(run: QualityRun, parts: list[dict[str, npt.NDArray[np.generic]]]) -> Result:
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    facts = {"device": "cpu", "threads": 1, "stop": "completed"}
+    return Result(columns | {"angle_deg": run.angle}, facts)
 
 
 def _columns(metrics: Metrics, n: int, first: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -153,7 +157,7 @@ def _columns(metrics: Metrics, n: int, first: int) -> dict[str, npt.NDArray[np.g
         "aggregation": names[which],
         "normalized": flags[which],
         "sample": sample + first,
-        **{name: metrics.values[..., i].ravel() for i, name in enumerate(schemas.METRICS)},
+        **{name: metrics.values[..., i].ravel() for i, name in enumerate(METRICS)},
     }
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from fgrad.errors import unique
+from fgrad.errors import Model, unique
 
 T = TypeVar("T")
 
@@ -24,3 +24,15 @@ Degrees = Annotated[float, Field(gt=0, lt=180, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")]
 
 TrueGradient = Literal["ones", "ones-normalized", "random", "random-normalized"]
+
+
+class JobOptions(Model):
+    """The options of one job: all that its numbers depend on."""
+
+    def code(self) -> tuple[str, ...]:
+        """The definition that computes the job, and those that names among its options stand for.
+
+        Returns:
+            References as ``module:attribute``.
+        """
+        raise NotImplementedError

@@ -5,8 +5,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fgrad.errors import one_of, unique
-from fgrad.gradients.approach import Approach
-from fgrad.options.base import Count, Degrees, Rate, Seed, Unique
+from fgrad.gradients.registry import SAMPLERS
+from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Unique
 from fgrad.options.gradient import GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.problems.registry import FUNCTIONS
@@ -41,24 +41,33 @@ class FunctionTask(GradientTask):
             raise ValueError(f"function {self.function} is defined for n = {only}")
         if self.angle and self.n < 2:
             raise ValueError("tangents at an angle need n of at least 2")
-        if self.how.bounded and (self.k or 0) > self.n:
+        bounded = self.how.independent if self.angle else self.how.bounded
+        if bounded and (self.k or 0) > self.n:
             raise ValueError(f"{self.n} is the most independent tangents in n = {self.n}")
         return self
 
-    @property
-    def how(self) -> Approach:
-        """The approach the name stands for, with tangents at an angle where angles are given."""
-        approach = super().how
-        return approach.model_copy(update={"tangents": "angle"}) if self.angle else approach
+    def named(self) -> list[str]:
+        """Definitions that names among the options stand for."""
+        at_angle = [SAMPLERS.where["angle"]] if self.angle else []
+        return [FUNCTIONS.where[self.function], *self.gradient_code(), *at_angle]
 
 
-class FunctionRun(FunctionTask):
+class UnratedFunctionRun(FunctionTask, JobOptions):
+    """Gradient descent on a closed-form function whose learning rate is still searched for."""
+
+    seeds: Unique[Seed] = (0,)
+    """One descent each, all in one batch."""
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        return ("fgrad.experiments.descent:compute", *self.named())
+
+
+class FunctionRun(UnratedFunctionRun):
     """Gradient descent on a closed-form function (sections 4.2 and 4.3): one job."""
 
     lr: Rate
     """Learning rate."""
-    seeds: Unique[Seed] = (0,)
-    """One descent each, all in one batch."""
 
 
 class FunctionSearchOptions(SearchOptions):
@@ -70,5 +79,9 @@ class FunctionSearchOptions(SearchOptions):
     """Descents of each rate, each with tangents of its own that all rates share."""
 
 
-class FunctionSearch(FunctionSearchOptions, FunctionTask):
+class FunctionSearch(FunctionSearchOptions, FunctionTask, JobOptions):
     """Search for the learning rate of a closed-form function (4.2, 4.3): one table row."""
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        return ("fgrad.experiments.search.functions:compute", *self.named())

@@ -1,11 +1,12 @@
 """The options of whatever needs a gradient; torch is not imported."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
 from fgrad.errors import Model
 from fgrad.gradients.approach import APPROACHES, Approach
+from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
 from fgrad.options.base import Count
 
 
@@ -26,9 +27,18 @@ class GradientTask(Derivatives):
     approach: Approach | None = None
     """What the gradient's name stands for; the paper's approaches are known by their names."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_by_name(cls, values: Any) -> Any:
+        """A run says all that its numbers depend on, not only what that is called."""
+        known = isinstance(values, dict) and APPROACHES.get(str(values.get("gradient")))
+        if not known or values.get("approach") is not None:
+            return values
+        return values | {"approach": known}
+
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if self.approach is None and self.gradient not in APPROACHES:
+        if self.approach is None:
             raise ValueError(
                 f"gradient = {self.gradient!r}: unknown gradient; allowed: {', '.join(APPROACHES)}"
             )
@@ -39,5 +49,12 @@ class GradientTask(Derivatives):
 
     @property
     def how(self) -> Approach:
-        """The approach the name stands for."""
-        return self.approach or APPROACHES[self.gradient]
+        """The approach, which is always there once options are checked."""
+        assert self.approach is not None
+        return self.approach
+
+    def gradient_code(self) -> list[str]:
+        """Definitions that the gradient's name stands for."""
+        if self.how.aggregation is None:
+            return []
+        return [AGGREGATIONS.where[self.how.aggregation], SAMPLERS.where[self.how.tangents]]

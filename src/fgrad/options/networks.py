@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fgrad.errors import one_of
-from fgrad.options.base import Count, Name, Rate, Seed
+from fgrad.options.base import Count, JobOptions, Name, Rate, Seed
 from fgrad.options.gradient import Derivatives, GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.problems.registry import DATASETS, MODELS
@@ -83,21 +83,29 @@ class TrainTask(TrainOptions, GradientTask):
             raise ValueError("precision bf16 needs mode sim")
         return self
 
-    @property
-    def batch_size(self) -> int:
-        """The batch size, or the paper's for the data set."""
-        return self.batch or DATASETS[self.dataset].batch
+    def named(self) -> list[str]:
+        """Definitions that names among the options stand for."""
+        return [MODELS.where[self.model], DATASETS.where[self.dataset], *self.gradient_code()]
 
 
-class TrainRun(TrainTask):
-    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+class UnratedTrainRun(TrainTask, JobOptions):
+    """Training of a network whose learning rate is still searched for."""
 
-    lr: Rate
-    """Learning rate."""
     seed: Seed = 0
     """Of the initial parameters, the order of the batches and the tangents."""
     profile: bool = False
     """Write a trace of the first steps beside the output."""
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        return ("fgrad.experiments.training:compute", *self.named())
+
+
+class TrainRun(UnratedTrainRun):
+    """Training of a network with one gradient approach and seed (sections 4.4 and 4.5): one job."""
+
+    lr: Rate
+    """Learning rate."""
 
 
 class NetworkSearchOptions(SearchOptions):
@@ -117,5 +125,9 @@ class NetworkSearchOptions(SearchOptions):
     """Trials trained at the same time, a generation at most; changes no result."""
 
 
-class NetworkSearch(NetworkSearchOptions, TrainTask):
+class NetworkSearch(NetworkSearchOptions, TrainTask, JobOptions):
     """Search for the learning rate of a network (sections 4.4 and 4.5): one table row."""
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        return ("fgrad.experiments.search.networks:compute", *self.named())

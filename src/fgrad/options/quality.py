@@ -4,12 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fgrad.errors import Model, unique
+from fgrad.errors import unique
 from fgrad.gradients.approach import Aggregation
-from fgrad.options.base import Count, Degrees, Seed, TrueGradient, Unique
+from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+from fgrad.options.base import Count, Degrees, JobOptions, Seed, TrueGradient, Unique
 
 
-class QualityRun(Model):
+class QualityRun(JobOptions):
     """Approximation quality of gradient estimates (sections 4.1 and 4.3): one job."""
 
     n: Unique[Count]
@@ -45,3 +46,12 @@ class QualityRun(Model):
         if self.angle is not None and min(self.n) < 2:
             raise ValueError("tangents at an angle need n of at least 2")
         return self
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        if self.method == "exact":
+            return ("fgrad.experiments.quality:compute_exact",)
+        sampler = SAMPLERS.where["normal" if self.angle is None else "angle"]
+        names = dict.fromkeys((*self.aggregations, *self.normalized))
+        named = (AGGREGATIONS.where[name] for name in names)
+        return ("fgrad.experiments.quality:compute_direct", sampler, *named)

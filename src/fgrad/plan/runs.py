@@ -9,43 +9,92 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from fgrad.errors import validate
 from fgrad.experiments.seeds import repeat_seeds
-from fgrad.options.functions import FunctionRun, FunctionSearch, FunctionSearchOptions
-from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun
+from fgrad.options.base import JobOptions
+from fgrad.options.functions import (
+    FunctionRun,
+    FunctionSearch,
+    FunctionSearchOptions,
+    UnratedFunctionRun,
+)
+from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.sections import FRESH, Config, Experiment, QualitySection
 
-Jobs = dict[str, dict[str, Any]]
-"""A section's jobs by the name of their result files, as plain dicts."""
+SECTIONS: dict[str, type[JobOptions]] = {
+    "quality": QualityRun,
+    "exact": QualityRun,
+    "angle_quality": QualityRun,
+    "functions": FunctionRun,
+    "angle_functions": FunctionRun,
+    "fc": TrainRun,
+    "sota": TrainRun,
+    "search_functions": FunctionSearch,
+    "search_angles": FunctionSearch,
+    "search_fc": NetworkSearch,
+    "search_sota": NetworkSearch,
+    "compared_functions": FunctionRun,
+    "compared_angles": FunctionRun,
+    "compared_fc": TrainRun,
+    "compared_sota": TrainRun,
+}
+"""Folder of result files → kind of their jobs. ``compared_…`` are runs with the found and with the
+published rate of each row, on fresh seeds."""
+
+UNRATED: dict[type[JobOptions], type[JobOptions]] = {
+    FunctionRun: UnratedFunctionRun,
+    TrainRun: UnratedTrainRun,
+}
+"""What a run is as long as its learning rate is still searched for."""
 
 
-class Runs(BaseModel):
-    """Every job, section by section."""
+def sections_of(kind: type[JobOptions]) -> list[str]:
+    """Sections whose jobs are of a kind."""
+    return [section for section, own in SECTIONS.items() if own is kind]
 
-    quality: Jobs
-    exact: Jobs
-    functions: Jobs
-    angle_quality: Jobs
-    angle_functions: Jobs
-    fc: Jobs
-    sota: Jobs
-    search_functions: Jobs
-    search_angles: Jobs
-    search_fc: Jobs
-    search_sota: Jobs
-    compared_functions: Jobs
-    """Runs with the found and with the published rate of each row, on fresh seeds."""
-    compared_angles: Jobs
-    compared_fc: Jobs
-    compared_sota: Jobs
-    rate_of: dict[str, str]
-    """Run → the search it takes its rate from; both as section/name. Such a run has no rate yet."""
+
+@dataclass(frozen=True)
+class Job:
+    """What a job is handed.
+
+    Args:
+        options: plain values, which is what Snakemake records and compares.
+        code: the definitions that compute it, see `fgrad.options.base.JobOptions.code`.
+        search: the search it takes its rate from, as section/name; its options have no ``lr`` then.
+    """
+
+    options: dict[str, Any]
+    code: tuple[str, ...]
+    search: str | None = None
+
+
+Jobs = dict[str, Job]
+"""A section's jobs by the name of their result files."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Every job that a configuration asks for.
+
+    Args:
+        jobs: section → its jobs.
+        published: section of a search → name of a row → its published rate, where there is one.
+    """
+
+    jobs: dict[str, Jobs]
     published: dict[str, dict[str, float]]
-    """Section of a search → name of a row → its published rate, where there is one."""
+
+    def names(self) -> list[tuple[str, str]]:
+        """Section and name of each job, searches before the runs that wait for them."""
+        first = sorted(self.jobs, key=lambda section: not section.startswith("search_"))
+        return [(section, name) for section in first for name in self.jobs[section]]
+
+
+def result_file(section: str, name: str) -> str:
+    """Where the result of a job lies below the working directory."""
+    return f"results/runs/{section}/{name}.parquet"
 
 
 def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
@@ -67,14 +116,13 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
     joined.add_angles()
     joined.add_networks("fc")
     joined.add_networks("sota")
-    return checked, Runs(
-        quality=_quality_runs(checked.quality),
-        exact={"exact": _exact_run(checked.quality)},
-        angle_quality=_angle_quality_runs(checked),
-        rate_of=joined.rate_of,
-        published=joined.published,
+    jobs = {
+        "quality": _quality_runs(checked.quality),
+        "exact": {"exact": _exact_run(checked.quality)},
+        "angle_quality": _angle_quality_runs(checked),
         **joined.jobs,
-    )
+    }
+    return checked, Runs({section: jobs.get(section, {}) for section in SECTIONS}, joined.published)
 
 
 @dataclass(frozen=True)
@@ -97,7 +145,6 @@ class _Joined:
         self.config, self.directory = config, directory
         self.searched = config.learning_rates == "searched"
         self.jobs: dict[str, Jobs] = {}
-        self.rate_of: dict[str, str] = {}
         self.published: dict[str, dict[str, float]] = {}
 
     def add_functions(self) -> None:
@@ -169,7 +216,7 @@ class _Joined:
                     file = f"published/repeat{i}"
                     self.add_training(compared, file, seed, row.lr, row, search)
             own_search = row.task | section.search.model_dump()
-            self.add_search(search, NetworkSearch, row, own_search)
+            self.add_search(search, row, own_search)
 
     def add_function_rows(
         self, section: str, searches: str, rows: list[_Row], seeds: tuple[int, ...]
@@ -177,7 +224,7 @@ class _Joined:
         for row in rows:
             lr = None if self.searched else row.lr
             run = row.task | {"seeds": seeds}
-            self.add(section, row.name, FunctionRun, run, lr, row, f"search_{searches}")
+            self.add(section, row.name, run, lr, row, f"search_{searches}")
 
     def add_function_searches(
         self, section: str, rows: list[_Row], options: FunctionSearchOptions
@@ -186,37 +233,37 @@ class _Joined:
         search, compared = f"search_{section}", f"compared_{section}"
         for row in rows:
             run = row.task | {"seeds": seeds}
-            self.add(compared, f"{row.name}/found", FunctionRun, run, None, row, search)
+            self.add(compared, f"{row.name}/found", run, None, row, search)
             if row.lr is not None:
-                self.add(compared, f"{row.name}/published", FunctionRun, run, row.lr, row, search)
-            self.add_search(search, FunctionSearch, row, row.task | options.model_dump())
+                self.add(compared, f"{row.name}/published", run, row.lr, row, search)
+            self.add_search(search, row, row.task | options.model_dump())
 
     def add_training(
         self, section: str, file: str, seed: int, lr: float | None, row: _Row, search: str
     ) -> None:
         run = row.task | {"seed": seed}
-        self.add(section, f"{row.name}/{file}", TrainRun, run, lr, row, search)
+        self.add(section, f"{row.name}/{file}", run, lr, row, search)
 
     def add(
         self,
         section: str,
         name: str,
-        kind: type[BaseModel],
         run: dict[str, Any],
         lr: float | None,
         row: _Row,
         search: str,
     ) -> None:
         """A run with its rate, or one that will get its rate from the search of its row."""
-        plain = _plain(validate(kind, run | {"lr": lr or 1.0}, row.where))
-        self.jobs.setdefault(section, {})[name] = plain | {"lr": lr}
+        kind = SECTIONS[section]
         if lr is None:
-            self.rate_of[f"{section}/{name}"] = f"{search}/{row.name}"
+            job = _job(UNRATED[kind], run, row.where, f"{search}/{row.name}")
+        else:
+            job = _job(kind, run | {"lr": lr}, row.where)
+        self.jobs.setdefault(section, {})[name] = job
 
-    def add_search(
-        self, section: str, kind: type[BaseModel], row: _Row, search: dict[str, Any]
-    ) -> None:
-        self.jobs.setdefault(section, {})[row.name] = _plain(validate(kind, search, row.where))
+    def add_search(self, section: str, row: _Row, search: dict[str, Any]) -> None:
+        job = _job(SECTIONS[section], search, row.where)
+        self.jobs.setdefault(section, {})[row.name] = job
         published = self.published.setdefault(section, {})
         if row.lr is not None:
             published[row.name] = row.lr
@@ -262,13 +309,14 @@ class _Joined:
             refuse_missing(path, kind, [key for key in keys if key not in rates])
 
 
-def _plain(run: BaseModel) -> dict[str, Any]:
-    """A run as plain values, which is what Snakemake records and compares."""
-    plain: dict[str, Any] = run.model_dump(mode="json")
-    return plain
+def _job(
+    kind: type[JobOptions], options: dict[str, Any], where: str, search: str | None = None
+) -> Job:
+    checked = validate(kind, options, where)
+    return Job(checked.model_dump(mode="json"), checked.code(), search)
 
 
-def _quality_runs(section: QualitySection) -> dict[str, dict[str, Any]]:
+def _quality_runs(section: QualitySection) -> Jobs:
     """A job for each n, or several where n × samples is beyond ``job_size``."""
     runs = {}
     shared = section.model_dump(include={"seed", "k", "gradient", "aggregations", "normalized"})
@@ -277,25 +325,23 @@ def _quality_runs(section: QualitySection) -> dict[str, dict[str, Any]]:
             size = max(1, min(block.samples, section.job_size // n))
             for job, first in enumerate(range(0, block.samples, size)):
                 own = {"n": [n], "first": first, "samples": min(size, block.samples - first)}
-                runs[f"n{n}_{job}"] = _plain(validate(QualityRun, shared | own, "config: quality"))
+                runs[f"n{n}_{job}"] = _job(QualityRun, shared | own, "config: quality")
     return runs
 
 
-def _exact_run(section: QualitySection) -> dict[str, Any]:
+def _exact_run(section: QualitySection) -> Job:
     """All dimensions in one job: a sample costs O(1)."""
     run = section.model_dump(include={"seed", "k", "gradient"}) | section.exact.model_dump()
     run |= {"method": "exact", "normalized": ()}
-    return _plain(validate(QualityRun, run, "config: quality.exact"))
+    return _job(QualityRun, run, "config: quality.exact")
 
 
-def _angle_quality_runs(config: Config) -> dict[str, dict[str, Any]]:
+def _angle_quality_runs(config: Config) -> Jobs:
     angles, section = config.angles, config.quality
     shared = section.model_dump(include={"seed", "gradient", "aggregations", "normalized"})
     shared |= {"n": [angles.n], "k": angles.quality_k, "samples": angles.samples}
     return {
-        f"a{_degrees(alpha)}": _plain(
-            validate(QualityRun, shared | {"angle": alpha}, "config: angles")
-        )
+        f"a{_degrees(alpha)}": _job(QualityRun, shared | {"angle": alpha}, "config: angles")
         for alpha in angles.angle
     }
 

@@ -7,6 +7,9 @@ files and their checksums).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+FORMAT = 1
+"""Version of the files that data sets are prepared in."""
+
 Files = Mapping[str, tuple[str, Mapping[str, str]]]
 """Published file: its MD5, and the MD5 of each file in it (its own where it is not packed)."""
 

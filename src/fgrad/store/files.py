@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from fgrad.errors import ConfigError
 
 
@@ -60,3 +62,25 @@ def forget(path: Path, kind: str) -> None:
     key = "[0-9a-f]" * 16  # and nothing else: a.5 is no output a with the key 5
     for left in path.parent.glob(f".{glob.escape(path.stem)}.{key}.{kind}"):
         left.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time is at work on an output, whose folder is made.
+
+    Raises:
+        ConfigError: if another one is, or the folder cannot be written.
+    """
+    check_writable(path.parent)
+    lock = path.with_name(f".{path.stem}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from None
+    try:
+        # released by the operating system when the process ends, however it ends
+        with FileLock(lock, timeout=0):
+            yield
+            lock.unlink(missing_ok=True)
+    except Timeout:
+        raise ConfigError(f"{path}: another process is at work on it") from None

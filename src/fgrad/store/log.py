@@ -1,15 +1,13 @@
 """What a job says while it is at work, and where it goes."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fgrad.errors import ConfigError
-
-PROGRESS = Callable[[int, int], None]
-"""Called with what is done and what there is in all."""
+from fgrad.store.context import Context
 
 
 def now() -> str:
@@ -47,3 +45,33 @@ def log_progress(done: int, total: int) -> None:
     step = max(1, total // 10)
     if done == total or done % step == 0:
         print(f"{now()} {done}/{total}", file=sys.stderr, flush=True)
+
+
+def epoch_line(history: list[dict[str, float]], epochs: int, each: float) -> str:
+    """What the last epoch gave, and how long the others may take.
+
+    Args:
+        history: metrics of every epoch from 0 on.
+        epochs: at most.
+        each: seconds of an epoch.
+    """
+    epoch, last = len(history) - 1, history[-1]
+    parts = [
+        f"{part} {last[f'{part}_loss']:.4f} ({last[f'{part}_accuracy']:.2%})"
+        for part in ("train", "val", "test")
+        if f"{part}_loss" in last
+    ]
+    left = timedelta(seconds=round(each * (epochs - epoch)))
+    seconds = last["train_seconds"] + last["eval_seconds"]
+    return (
+        f"{now()} epoch {epoch}/{epochs}: {', '.join(parts)}; {seconds:.1f} s, at most {left} left"
+    )
+
+
+def trial_line(number: int, lr: float, loss: float, stop: str) -> str:
+    """What became of a trial of a search."""
+    return f"{now()} trial {number}: lr {lr:g}, validation loss {loss:.4g}, {stop}"
+
+
+CONTEXT = Context(log_line, log_progress)
+"""Of a job whose lines go to its log."""

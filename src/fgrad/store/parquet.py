@@ -7,7 +7,7 @@ nullable integers.
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,7 +38,7 @@ def write(
     Args:
         path: Parquet file; its folder is made.
         schema: names and types, in order.
-        columns: an array for each name, or one value for all rows.
+        columns: an array for each name, or one value for all rows; what is left out is null.
         provenance: stored as JSON in the file's metadata, with versions and commit added.
 
     Raises:
@@ -50,7 +50,7 @@ def write(
     data = [
         pa.array(arrays[name], type=kind)
         if name in arrays
-        else pa.repeat(pa.scalar(columns[name], type=kind), rows)
+        else pa.repeat(pa.scalar(columns.get(name), type=kind), rows)
         for name, kind in schema.items()
     ]
     metadata = {
@@ -87,17 +87,6 @@ def provenance(path: Path | str) -> dict[str, Any]:
         raise _unreadable(path, error) from None
     found: dict[str, Any] = json.loads(metadata.get(KEY, b"{}"))
     return found
-
-
-def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]:
-    """A run with the learning rate that its search found, if it has one to wait for.
-
-    Args:
-        run: options of a run.
-        searches: the Parquet file of its search, or nothing.
-    """
-    found = [{"lr": provenance(path)["found"]["lr"]} for path in searches]
-    return dict(run) | (found[0] if found else {})
 
 
 @cache

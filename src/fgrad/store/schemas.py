@@ -1,6 +1,11 @@
 """Names and types of the columns of every kind of result."""
 
+from typing import TypeAlias
+
 import pyarrow as pa
+
+Schema: TypeAlias = dict[str, pa.DataType]
+"""Names and types of columns, in order."""
 
 INT, FLOAT, TEXT, FLAG = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
@@ -32,8 +37,6 @@ SEARCH = {
 }
 """Columns of a learning-rate search after those of its table row: one row for each rate tried."""
 
-METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
-
 QUALITY = {
     "n": INT,
     "k": INT,
@@ -41,12 +44,14 @@ QUALITY = {
     "normalized": FLAG,
     "angle_deg": FLOAT,
     "sample": INT,
-    **dict.fromkeys(METRICS, FLOAT),
+    "true_norm": FLOAT,
+    "estimate_norm": FLOAT,
+    "norm_ratio": FLOAT,
+    "difference_norm": FLOAT,
+    "dot": FLOAT,
+    "cosine": FLOAT,
 }
 """Columns of sections 4.1 and 4.3: one row for each estimate."""
-
-PARTS = ("train", "val", "test")
-"""Of a data set, in the order they are evaluated."""
 
 NETWORK_ROW = {
     "experiment": TEXT,
@@ -63,7 +68,11 @@ NETWORKS = {
     "lr": FLOAT,
     "seed": INT,
     "epoch": INT,
-    **{f"{part}_{what}": FLOAT for part in PARTS for what in ("loss", "accuracy")},
+    **{
+        f"{part}_{what}": FLOAT
+        for part in ("train", "val", "test")
+        for what in ("loss", "accuracy")
+    },
     "train_seconds": FLOAT,
     "eval_seconds": FLOAT,
 }

@@ -1,0 +1,87 @@
+"""One job: options in, a Parquet file out that is there whole or not at all and says what it is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from fgrad.errors import ConfigError
+from fgrad.options.base import JobOptions
+from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.networks import NetworkSearch, TrainRun
+from fgrad.options.quality import QualityRun
+from fgrad.store import files, log, parquet, schemas
+from fgrad.store.context import ALONE, Context, Result
+from fgrad.store.fingerprint import Watch
+
+SCHEMAS: Mapping[type[JobOptions], schemas.Schema] = {
+    QualityRun: schemas.QUALITY,
+    FunctionRun: schemas.FUNCTIONS,
+    TrainRun: schemas.NETWORKS,
+    FunctionSearch: schemas.FUNCTION_ROW | schemas.SEARCH,
+    NetworkSearch: schemas.NETWORK_ROW | schemas.SEARCH,
+}
+"""Columns of the results of each kind of job."""
+
+
+def carry_out(
+    run: JobOptions, path: Path | str, context: Context = ALONE, script: Path | None = None
+) -> Result:
+    """Compute a job and write its result, with the options and the code it was made with.
+
+    What a killed job left beside the output is taken up again by the same call.
+
+    Args:
+        run: options; one of the kinds in `SCHEMAS`.
+        path: Parquet file.
+        context: what is told of it, and where its data is.
+        script: that hands the job over, if one does; its code counts as the job's.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ConfigError: if the job cannot be done as asked, the file cannot be written, or another
+            process is at work on it.
+    """
+    target, start = Path(path), log.now()
+    watch = Watch(*run.code(), *([script] if script else []))
+    with files.alone(target):
+        compute = resolve_name(run.code()[0])
+        result: Result = compute(run, replace(context, target=target, code=watch.code))
+        if watch.edited():
+            context.say("the code was edited while the job was at work: it will be repeated")
+        schema = SCHEMAS[type(run)]
+        if "gradient_norm" in result.columns:
+            schema = schema | schemas.STATISTICS
+        parquet.write(
+            target,
+            schema,
+            result.columns,
+            run=run.model_dump(mode="json"),
+            **result.facts,
+            code=None if watch.edited() else watch.code,
+            start=start,
+            end=log.now(),
+        )
+        for kind in ("journal", "checkpoint"):
+            files.forget(target, kind)
+    return result
+
+
+def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]:
+    """A run with the learning rate that its search found, if it has one to wait for.
+
+    Args:
+        run: options of a run.
+        searches: the Parquet file of its search, or nothing.
+
+    Raises:
+        ConfigError: if the file is no search.
+    """
+    try:
+        found = [{"lr": parquet.provenance(path)["found"]["lr"]} for path in searches]
+    except KeyError:
+        raise ConfigError(f"{searches[0]}: the result of a search is expected") from None
+    return dict(run) | (found[0] if found else {})

@@ -1,0 +1,77 @@
+"""Which results are what the configuration asks for, and what the others are instead."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fgrad.options.base import JobOptions
+from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.networks import NetworkSearch, TrainRun
+from fgrad.options.quality import QualityRun
+from fgrad.plan.runs import SECTIONS, Runs, result_file
+from fgrad.store import files
+from fgrad.store.fingerprint import fingerprint
+from fgrad.store.identity import Asked, defining, difference
+
+SCRIPTS: dict[type[JobOptions], str] = {
+    QualityRun: "measure_quality.py",
+    FunctionRun: "descend_function.py",
+    TrainRun: "train_network.py",
+    FunctionSearch: "search_function.py",
+    NetworkSearch: "search_network.py",
+}
+"""The workflow's script of each kind of job, whose code counts as the job's."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Results in the working directory against what is asked of them.
+
+    Args:
+        runs: what is asked for.
+        scripts: folder of `SCRIPTS`.
+    """
+
+    runs: Runs
+    scripts: Path
+
+    def asked(self, section: str, name: str) -> Asked:
+        """What is asked of one result."""
+        job = self.runs.jobs[section][name]
+        script = self.scripts / SCRIPTS[SECTIONS[section]]
+        # also what the library computes without a script is the same
+        code = fingerprint(*job.code, script), fingerprint(*job.code)
+        search = job.search and f"results/runs/{job.search}.parquet"
+        return Asked(result_file(section, name), defining(job.options), code, search)
+
+    @cached_property
+    def stale(self) -> Mapping[tuple[str, str], str]:
+        """Section and name of each result that is not what is asked for → what it is instead."""
+        found: dict[tuple[str, str], str] = {}
+        for section, name in self.runs.names():
+            search = self.runs.jobs[section][name].search
+            if search is not None and tuple(search.split("/", 1)) in found:
+                found[section, name] = "its learning rate is searched for again"
+                continue
+            differs = difference(self.asked(section, name), SECTIONS[section])
+            if differs:
+                found[section, name] = differs
+        return found
+
+    def stamp(self, path: Path) -> str:
+        """A file that is newer than every result that is there but stale; nothing if none is.
+
+        Snakemake reruns a job whose input is newer than its output, whatever its own records say,
+        unless the content of the input is what it was the last time.
+        """
+        there = [Path(result_file(*key)) for key in self.stale]
+        times = [one.stat().st_mtime for one in there if one.exists()]
+        if times:
+            with files.atomic(path) as temporary:
+                temporary.write_text(f"{time.time_ns()}\n")
+                newest = max(time.time(), max(times) + 1)
+                os.utime(temporary, (newest, newest))
+        return str(path)

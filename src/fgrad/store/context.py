@@ -1,0 +1,52 @@
+"""What every experiment is handed beside its options, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Say: TypeAlias = Callable[[str], None]
+"""Told what is done, in lines."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
+
+
+def silent(*_: Any) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an experiment is handed beside its options; no number depends on it.
+
+    Args:
+        say: told what is done in lines.
+        progress: called with what is done and what there is in all.
+        source: prepared file or folder of the data set, see `fgrad.problems.data.load`.
+        target: the output, beside which lies what a restart goes on with; nothing is kept without.
+        code: fingerprint of the code, by which that is told from what other code left.
+    """
+
+    say: Say = silent
+    progress: Progress = silent
+    source: Path | None = None
+    target: Path | None = None
+    code: str = ""
+
+
+ALONE = Context()
+"""Says nothing and keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The numbers of a job.
+
+    Args:
+        columns: an array for each column, or one value for all rows.
+        facts: what else is recorded of it, as plain values.
+    """
+
+    columns: Mapping[str, Any]
+    facts: dict[str, Any]

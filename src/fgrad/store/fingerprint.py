@@ -1,0 +1,401 @@
+"""Hash of the code that can change a job's numbers, definition by definition; nothing is imported.
+
+A *definition* is what is bound at the top of a module: a function, a class, a constant. From the
+definitions a job begins with, every name they use is followed to the definition behind it, and all
+that is found is hashed. What only says something is left out: docstrings, annotations, messages of
+errors, lines for a log; and so are the rooms that move numbers but do not make them (`UNHASHED`).
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import TypeAlias
+
+PACKAGE = Path(__file__).parent.parent
+NAME = PACKAGE.name
+
+UNHASHED = ("cli", "errors", "jobs", "options", "plan", "store", "problems.published")
+"""Rooms and modules whose classes and functions say, check, plan and save, but make no number. Of
+`options` the functions and constants count: what an option class holds is a parameter of its jobs.
+`fgrad.problems.published` makes files that are known by their checksums and their format."""
+
+SAID = frozenset({"say", "progress", "log", "log_line", "log_progress", "print", "warn"})
+"""Calls of these that stand alone say something and change nothing."""
+
+UNSAID = ("ctx", "kind", "type_comment", "type_params")
+"""Fields of syntax trees without a meaning of their own, or not known to every Python."""
+
+Key: TypeAlias = tuple[str, str]
+"""Module and name; the name is empty for all of a module."""
+
+
+class UnknownReferenceError(LookupError):
+    """A reference to a module or definition that is not there."""
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module's definitions by name, its imports, and statements that are neither.
+
+    An import is what a name is bound to: a module and a name in it, which is empty for the module.
+    All statements are without what only says something; what their annotations name is kept apart.
+    """
+
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, Key] = field(default_factory=dict)
+    loose: list[ast.stmt] = field(default_factory=list)
+    types: dict[int, set[str]] = field(default_factory=dict)
+
+
+@cache
+def fingerprint(*references: str | Path) -> str:
+    """Hash of all code that the given definitions may run.
+
+    Comments, docstrings, formatting, annotations, messages and definitions that nothing refers to
+    leave the hash as it is; a changed formula does not.
+
+    Args:
+        references: each ``module:attribute``, or the path of a script, whose every line counts.
+
+    Returns:
+        16 hexadecimal digits, the same for every version of Python.
+
+    Raises:
+        UnknownReferenceError: if there is no such module or definition.
+    """
+    texts = [
+        f"{module}:{name}\n{_text(module, name)}" for module, name in sorted(closure(*references))
+    ]
+    scripts = sorted(_script(Path(one)) for one in references if _is_path(one))
+    return hashlib.blake2b("\n".join(texts + scripts).encode(), digest_size=8).hexdigest()
+
+
+@cache
+def closure(*references: str | Path) -> frozenset[Key]:
+    """The definitions, as module and name, that the given ones may run; raises as `fingerprint`."""
+    waiting: list[Key] = []
+    for one in references:
+        if _is_path(one):
+            waiting += _references(_parsed(Path(one)), str(one), _all(Path(one)))
+        else:
+            module, _, name = str(one).partition(":")
+            waiting.append(_defined(module, name, str(one)))
+    found: set[Key] = set()
+    while waiting:
+        key = waiting.pop()
+        if key not in found and _counts(*key):
+            found.add(key)
+            waiting += _used(*key)
+    return frozenset(found)
+
+
+class Watch:
+    """The fingerprint of definitions, and whether their files were edited since.
+
+    Args:
+        references: as in `fingerprint`.
+    """
+
+    def __init__(self, *references: str | Path) -> None:
+        self.references = references
+        self.code = fingerprint(*references)
+        modules = {path_of(module) for module, _ in closure(*references)}
+        self.files = sorted({one for one in modules if one}, key=str)
+        self.files += [Path(one) for one in references if _is_path(one)]
+        self.before = self._content()
+
+    def edited(self) -> bool:
+        """Whether the fingerprint is another one now."""
+        try:
+            if self._content() == self.before:
+                return False
+            clear()
+            return fingerprint(*self.references) != self.code
+        except (OSError, SyntaxError, UnknownReferenceError):
+            return True
+
+    def _content(self) -> list[bytes]:
+        return [one.read_bytes() for one in self.files]
+
+
+def lines(module: str, name: str) -> Iterator[range]:
+    """Lines of a definition in its module's file, decorators included."""
+    for statement in _statements(module, name):
+        decorators = [d.lineno for d in getattr(statement, "decorator_list", [])]
+        yield range(min([statement.lineno, *decorators]), (statement.end_lineno or 0) + 1)
+
+
+def path_of(module: str) -> Path | None:
+    """File of a module of the package; ``None`` if there is none."""
+    if module.split(".", maxsplit=1)[0] != NAME:
+        return None
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    candidates = path.with_suffix(".py"), path / "__init__.py"
+    return next((one for one in candidates if one.exists()), None)
+
+
+def clear() -> None:
+    """Forget what was read of files, which may have been edited since."""
+    for cached in (fingerprint, closure, _parsed, _text, _used):
+        cached.cache_clear()
+
+
+def _is_path(reference: str | Path) -> bool:
+    return isinstance(reference, Path) or reference.endswith(".py")
+
+
+def _counts(module: str, name: str) -> bool:
+    """Whether a definition can change a number."""
+    inner = module.removeprefix(f"{NAME}.")
+    if path_of(module) is None or inner.endswith("registry"):
+        return False
+    room = next((one for one in UNHASHED if f"{inner}.".startswith(f"{one}.")), None)
+    if room != "options":
+        return room is None
+    return bool(name) and not any(isinstance(s, ast.ClassDef) for s in _statements(module, name))
+
+
+def _defined(module: str, name: str, reference: str) -> Key:
+    """Where a name that a module knows is defined."""
+    path = path_of(module)
+    if path is None:
+        raise UnknownReferenceError(f"{reference}: there is no module {module}")
+    parsed = _parsed(path)
+    if not name or name in parsed.definitions:
+        return module, name
+    if path_of(f"{module}.{name}") is not None:
+        return f"{module}.{name}", ""
+    if name in parsed.imports:
+        return _defined(*parsed.imports[name], reference)
+    raise UnknownReferenceError(f"{reference}: {module} has no {name}")
+
+
+@cache
+def _parsed(path: Path) -> _Module:
+    parsed = _Module()
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    annotated = {id(statement): _annotated(statement) for statement in body}
+    for statement in _Silence().body(body):
+        parsed.types[id(statement)] = annotated.get(id(statement), set())
+        names = _bound(statement)
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            parsed.imports.update(_imported(statement))
+        elif names:
+            for name in names:
+                parsed.definitions.setdefault(name, []).append(statement)
+        else:
+            parsed.loose.append(statement)
+    return parsed
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    """Names that a statement at the top of a module defines."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [statement.name]
+        case ast.Assign():
+            targets: Iterable[ast.expr] = statement.targets
+        case ast.AnnAssign() | ast.AugAssign():
+            targets = [statement.target]
+        case _:
+            return []
+    return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+
+
+def _imported(statement: ast.Import | ast.ImportFrom) -> dict[str, Key]:
+    """What names an import binds, within the package."""
+    if isinstance(statement, ast.Import):
+        own = [a for a in statement.names if a.name.partition(".")[0] == NAME]
+        return {a.asname or NAME: (a.name if a.asname else NAME, "") for a in own}
+    module = statement.module or ""
+    if statement.level or module.split(".")[0] != NAME:
+        return {}
+    return {a.asname or a.name: (module, a.name) for a in statement.names}
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """A docstring, of a module, class or function or below a constant."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_for_types(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and getattr(statement.test, "id", "") == "TYPE_CHECKING"
+
+
+def _statements(module: str, name: str) -> list[ast.stmt]:
+    """The statements of a definition; those of the whole module if the name is empty."""
+    path = path_of(module)
+    assert path is not None
+    parsed = _parsed(path)
+    own = parsed.definitions[name] if name else [*chain(*parsed.definitions.values())]
+    return [*own, *parsed.loose]
+
+
+@cache
+def _text(module: str, name: str) -> str:
+    return "\n".join(map(_plain, _statements(module, name)))
+
+
+@cache
+def _used(module: str, name: str) -> tuple[Key, ...]:
+    """The definitions that one refers to."""
+    path = path_of(module)
+    assert path is not None
+    parsed, statements = _parsed(path), _statements(module, name)
+    handed = set().union(*(parsed.types[id(one)] for one in statements))
+    types = [(module, n) for n in handed if n in parsed.definitions]
+    types += [_defined(*parsed.imports[n], n) for n in handed if n in parsed.imports]
+    classes = [
+        key
+        for key in types
+        if key[1] and any(isinstance(s, ast.ClassDef) for s in _statements(*key))
+    ]
+    return (*_references(parsed, module, statements), *classes)
+
+
+def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> list[Key]:
+    imports = dict(parsed.imports)
+    whole = ast.Module(statements, [])
+    for node in ast.walk(whole):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.update(_imported(node))
+    found: list[Key] = []
+    inner: set[int] = set()
+    for node in ast.walk(whole):
+        names = _dotted(node)
+        if not names or id(node) in inner:
+            continue
+        inner.update(id(part) for part in ast.walk(node) if _dotted(part))
+        first, *rest = names
+        if first in imports:
+            found.append(_followed(imports[first], rest))
+        elif first in parsed.definitions and path_of(module) is not None:
+            found.append((module, first))
+    return found
+
+
+def _followed(bound: Key, rest: list[str]) -> Key:
+    """What a dotted name means: attributes of modules are followed, those of objects are not."""
+    module, name = _defined(*bound, ".".join(bound))
+    while not name and rest:
+        module, name = _defined(module, rest[0], module)
+        rest = rest[1:]
+    return module, name
+
+
+def _dotted(node: ast.AST) -> list[str]:
+    """The parts of a dotted name that is read, else nothing."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        return [node.id, *reversed(parts)]
+    return []
+
+
+def _annotated(statement: ast.stmt) -> set[str]:
+    """Names in annotations of arguments: objects of these classes are handed in."""
+    notes = [n.annotation for n in ast.walk(statement) if isinstance(n, ast.arg) and n.annotation]
+    return {n.id for note in notes for n in ast.walk(note) if isinstance(n, ast.Name)}
+
+
+class _Silence(ast.NodeTransformer):
+    """Takes out of a syntax tree what says something and changes no number."""
+
+    def __init__(self) -> None:
+        self.in_function = 0
+
+    def body(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        return [kept for one in statements for kept in self._kept(one)]
+
+    def _kept(self, statement: ast.stmt) -> list[ast.stmt]:
+        if _is_text(statement) or _is_for_types(statement) or _is_said(statement):
+            return []
+        visited: ast.stmt | None = self.visit(statement)
+        return [] if visited is None else [visited]
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                kept = self.body(value)
+                setattr(node, name, kept or ([ast.Pass()] if name == "body" else []))
+            elif isinstance(value, list):
+                setattr(node, name, [self.visit(v) if isinstance(v, ast.AST) else v for v in value])
+            elif isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        self.in_function += 1
+        self.generic_visit(node)
+        self.in_function -= 1
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Annotations in the body of a class may be fields of its objects."""
+        outside, self.in_function = self.in_function, 0
+        self.generic_visit(node)
+        self.in_function = outside
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if not self.in_function:
+            return self.generic_visit(node)
+        if node.value is None:
+            return None
+        plain = ast.Assign([node.target], node.value)
+        return self.generic_visit(plain)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        """An ``if`` that was there only to say something goes with it."""
+        self.generic_visit(node)
+        silent = not node.orelse and all(isinstance(one, ast.Pass) for one in node.body)
+        called = any(isinstance(n, ast.Call | ast.NamedExpr) for n in ast.walk(node.test))
+        return None if silent and not called else node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """The class of an error may decide where it is caught, its message nothing."""
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        name = getattr(raised, "attr", getattr(raised, "id", ""))
+        return ast.Raise(raised if name[:1].isupper() else None)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        node.msg = None
+        return self.generic_visit(node)
+
+
+def _is_said(statement: ast.stmt) -> bool:
+    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
+        return False
+    called = statement.value.func
+    return getattr(called, "attr", getattr(called, "id", "")) in SAID
+
+
+def _plain(node: object) -> str:
+    if isinstance(node, ast.AST):
+        fields = (
+            f"{name}={_plain(value)}"
+            for name, value in ast.iter_fields(node)
+            if value not in (None, []) and name not in UNSAID
+        )
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(_plain, node))}]" if isinstance(node, list) else repr(node)
+
+
+def _all(path: Path) -> list[ast.stmt]:
+    parsed = _parsed(path)
+    return [*chain(*parsed.definitions.values()), *parsed.loose]
+
+
+def _script(path: Path) -> str:
+    return f"{sorted(_parsed(path).imports.items())}\n" + "\n".join(map(_plain, _all(path)))

@@ -1,0 +1,119 @@
+"""What a result file is: the options and the code it was made with, and whether that was asked for.
+
+Options that define the numbers are compared; `RECORDED` ones are kept in the file and no more.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fgrad.errors import ConfigError, Model
+from fgrad.store import parquet
+
+RECORDED = frozenset({"device", "threads", "checkpoint_minutes", "profile", "in_flight"})
+"""Options that say how a job is carried out, and define no number."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a configuration asks of a result file.
+
+    Args:
+        path: the file.
+        run: the options of its job that define numbers, as plain values; without ``lr`` where the
+            rate is searched for.
+        code: fingerprints that its code may have.
+        search: the file of the search that finds its rate, if it waits for one.
+    """
+
+    path: str
+    run: dict[str, Any]
+    code: tuple[str, ...]
+    search: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for a job that is to check the file."""
+        return asdict(self)
+
+
+def defining(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that define numbers."""
+    return {name: value for name, value in run.items() if name not in RECORDED}
+
+
+def digest(content: Any) -> str:
+    """16 hexadecimal digits of plain values."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def key(run: Mapping[str, Any], code: str, on: str) -> str:
+    """Name of what a restart goes on with: whatever its numbers depend on.
+
+    Args:
+        run: options.
+        code: fingerprint.
+        on: type of the device.
+    """
+    return digest([defining(run), code, version("torch"), on])
+
+
+def difference(asked: Asked, kind: type[Model]) -> str:
+    """What a file is not that was asked for, in words; empty if it is the one.
+
+    Args:
+        asked: what it should be.
+        kind: of options. Those that a file does not know of have their defaults.
+    """
+    if not Path(asked.path).exists():
+        return "missing"
+    try:
+        made = parquet.provenance(asked.path)
+        recorded = kind.model_validate(made["run"]).model_dump(mode="json")
+        wanted = asked.run | _rate(asked)
+    except ConfigError as error:
+        return str(error).removeprefix(f"{asked.path}: ")
+    except ValidationError:
+        return "made with options that are not known any more, or of another kind"
+    except (KeyError, TypeError):
+        return "no result of this project: it does not say what it is"
+    for name, value in wanted.items():
+        if recorded.get(name) != value:
+            return f"{name} = {recorded.get(name)!r}, asked for {value!r}"
+    return _code_difference(made, asked.code)
+
+
+def check(asked: Mapping[str, Any], kind: type[Model]) -> None:
+    """Refuse a file that is not the one that was asked for.
+
+    Args:
+        asked: `Asked.plain`.
+        kind: as in `difference`.
+
+    Raises:
+        ConfigError: naming the file and what differs.
+    """
+    one = Asked(**asked)
+    differs = difference(one, kind)
+    if differs:
+        raise ConfigError(f"{one.path}: {differs}; run snakemake again, it will be made anew")
+
+
+def _rate(asked: Asked) -> dict[str, float]:
+    """The rate that the search of a run has found."""
+    if asked.search is None:
+        return {}
+    return {"lr": parquet.provenance(asked.search)["found"]["lr"]}
+
+
+def _code_difference(made: Mapping[str, Any], code: Sequence[str]) -> str:
+    known = made.get("code"), made.get("accepted", {}).get("code")
+    if set(known) & set(code):
+        return ""
+    return f"made by other code ({made.get('code') or 'not recorded'}, now {code[0]})"
