@@ -1,10 +1,14 @@
 """What the runs of a section cover, in words, for readers of its claims; torch is not imported."""
 
-from fgrad.options.search import SearchOptions
-from fgrad.plan.sections import FRESH, Config, Experiment
+from typing import TYPE_CHECKING
+
+from fgrad.options.search import FRESH, SearchOptions
+
+if TYPE_CHECKING:
+    from fgrad.plan.sections import Config, Experiment
 
 
-def quality(config: Config) -> str:
+def quality(config: "Config") -> str:
     """Dimensions, numbers of tangents and samples."""
     section = config.quality
     n = [n for block in section.direct for n in block.n]
@@ -16,7 +20,7 @@ def quality(config: Config) -> str:
     )
 
 
-def functions(config: Config) -> str:
+def functions(config: "Config") -> str:
     """Dimensions, seeds and steps."""
     section = config.functions
     steps = ", ".join(f"{section.steps[name]:,} on {name}" for name in section.functions)
@@ -26,7 +30,7 @@ def functions(config: Config) -> str:
     )
 
 
-def angles(config: Config) -> str:
+def angles(config: "Config") -> str:
     """Angles, samples and seeds."""
     section = config.angles
     return (
@@ -35,41 +39,41 @@ def angles(config: Config) -> str:
     )
 
 
-def fc(config: Config) -> str:
+def fc(config: "Config") -> str:
     """Networks, data, epochs and seeds."""
     return _experiment(config.networks.fc) + _rates(config) + "."
 
 
-def sota(config: Config) -> str:
+def sota(config: "Config") -> str:
     """Networks, data, epochs and seeds."""
     return _experiment(config.networks.sota) + _rates(config) + "."
 
 
-def search_functions(config: Config) -> str:
+def search_functions(config: "Config") -> str:
     """Rates tried, and how those found are compared."""
     return _search(config.functions.search)
 
 
-def search_angles(config: Config) -> str:
+def search_angles(config: "Config") -> str:
     """Rates tried, and how those found are compared."""
     return _search(config.angles.search)
 
 
-def search_fc(config: Config) -> str:
+def search_fc(config: "Config") -> str:
     """Rates tried, and how those found are compared."""
     return _search(config.networks.fc.search, config.networks.fc)
 
 
-def search_sota(config: Config) -> str:
+def search_sota(config: "Config") -> str:
     """Rates tried, and how those found are compared."""
     return _search(config.networks.sota.search, config.networks.sota)
 
 
-def _rates(config: Config) -> str:
+def _rates(config: "Config") -> str:
     return ", searched learning rates" if config.learning_rates == "searched" else ""
 
 
-def _experiment(one: Experiment) -> str:
+def _experiment(one: "Experiment") -> str:
     reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
     widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
     return (
@@ -78,7 +82,7 @@ def _experiment(one: Experiment) -> str:
     )
 
 
-def _search(options: SearchOptions, networks: Experiment | None = None) -> str:
+def _search(options: SearchOptions, networks: "Experiment | None" = None) -> str:
     low, high = options.range
     of = networks.rates_of if networks else None
     on = f" on {', '.join(networks.datasets)}" if networks else ""

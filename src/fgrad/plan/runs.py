@@ -20,8 +20,9 @@ from fgrad.options.functions import (
 )
 from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
 from fgrad.options.quality import QualityRun
+from fgrad.options.search import FRESH
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
-from fgrad.plan.sections import FRESH, Config, Experiment, QualitySection
+from fgrad.plan.sections import Config, Experiment, QualitySection
 
 SECTIONS: dict[str, type[JobOptions]] = {
     "quality": QualityRun,

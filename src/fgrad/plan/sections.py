@@ -10,9 +10,6 @@ from fgrad.options.base import Count, Degrees, Name, Seed, TrueGradient, Unique
 from fgrad.options.functions import FunctionName, FunctionSearchOptions
 from fgrad.options.networks import DatasetName, ModelName, NetworkSearchOptions, TrainOptions
 
-FRESH = 5
-"""Seeds by which a found rate is compared with the published one."""
-
 
 class Gradient(Approach):
     """An approach and the numbers of tangents it is run with; none for backpropagation."""

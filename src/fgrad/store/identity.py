@@ -25,16 +25,16 @@ class Asked:
     """What a configuration asks of a result file.
 
     Args:
-        path: the file.
+        path: the file, below the working directory.
         run: the options of its job that define numbers, as plain values; without ``lr`` where the
             rate is searched for.
-        code: fingerprints that its code may have.
+        code: fingerprints that its code may have; ``None`` for none recorded.
         search: the file of the search that finds its rate, if it waits for one.
     """
 
     path: str
     run: dict[str, Any]
-    code: tuple[str, ...]
+    code: tuple[str | None, ...]
     search: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -53,15 +53,15 @@ def digest(content: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def key(run: Mapping[str, Any], code: str, on: str) -> str:
-    """Name of what a restart goes on with: whatever its numbers depend on.
+def description(run: Mapping[str, Any], code: str, on: str) -> dict[str, Any]:
+    """All that the numbers of a job depend on, by name; its `digest` names what it leaves behind.
 
     Args:
         run: options.
         code: fingerprint.
         on: type of the device.
     """
-    return digest([defining(run), code, version("torch"), on])
+    return defining(run) | {"code": code, "torch": version("torch"), "on": on}
 
 
 def difference(asked: Asked, kind: type[Model]) -> str:
@@ -112,7 +112,7 @@ def _rate(asked: Asked) -> dict[str, float]:
     return {"lr": parquet.provenance(asked.search)["found"]["lr"]}
 
 
-def _code_difference(made: Mapping[str, Any], code: Sequence[str]) -> str:
+def _code_difference(made: Mapping[str, Any], code: Sequence[str | None]) -> str:
     known = made.get("code"), made.get("accepted", {}).get("code")
     if set(known) & set(code):
         return ""
