@@ -98,12 +98,7 @@ def makes_trials(wildcards):
 
 
 def code_of_searches(wildcards):
-    makes = makes_trials(wildcards)
-    return code_of(
-        "collect_searches.py",
-        makes,
-        "fgrad.paper.summary:write",
-    )
+    return code_of("collect_searches.py", makes_trials(wildcards))
 
 
 rule collect_searches:

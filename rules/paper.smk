@@ -7,7 +7,7 @@ from fgrad.paper import contents
 
 
 def code_of(script, *references):
-    """Fingerprint of a script and of the code behind references module:attribute."""
+    """Fingerprint of a script, of all it refers to, and of what it is told by name to call."""
     return fingerprint(*references, HOME / "workflow/scripts" / script)
 
 
@@ -32,9 +32,7 @@ def makes_summary(wildcards):
 
 
 def code_of_summary(wildcards):
-    return code_of(
-        "summarize.py", makes_summary(wildcards), "fgrad.paper.summary:write"
-    )
+    return code_of("summarize.py", makes_summary(wildcards))
 
 
 def summaries_of(names):
@@ -54,12 +52,7 @@ def claims_of(wildcards):
 
 def code_of_claims(wildcards):
     checks = [claim["check"] for claim in claims_of(wildcards)]
-    return code_of(
-        "judge_claims.py",
-        *checks,
-        "fgrad.paper.claims:judge",
-        "fgrad.paper.claims:write",
-    )
+    return code_of("judge_claims.py", *checks)
 
 
 def covered(section):
@@ -171,9 +164,7 @@ for _section in contents.SECTIONS.values():
                 inputs=summaries_of(_figure.of),
                 draws=_figure.draws,
                 caption=figure_caption,
-                code=code_of(
-                    "figure.py", _figure.draws, "fgrad.paper.figures.style:save"
-                ),
+                code=code_of("figure.py", _figure.draws),
             message:
                 f"Figure {_figure.name}"
             script:
@@ -210,7 +201,7 @@ for _section in contents.SECTIONS.values():
                 makes=_table.makes,
                 heading=_section.heading,
                 caption=_table.caption,
-                code=code_of("table.py", _table.makes, "fgrad.paper.tables:write"),
+                code=code_of("table.py", _table.makes),
             message:
                 f"Table {_table.name}"
             script:
@@ -267,7 +258,7 @@ rule collect_claims:
     params:
         inputs=files_of("claims", [section.name for section in JUDGED], "json"),
         scale=" ".join(covered(section) for section in JUDGED),
-        code=code_of("collect_claims.py", "fgrad.paper.claims:write"),
+        code=code_of("collect_claims.py"),
     message:
         "The verdict on the paper's claims"
     script:

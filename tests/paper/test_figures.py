@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from fgrad.experiments import descent, quality
+from fgrad import jobs
 from fgrad.options.functions import FunctionRun
 from fgrad.options.quality import QualityRun
 from fgrad.paper import summary
@@ -31,11 +31,11 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
     def path(name: str) -> str:
         return str(folder / f"{name}.parquet")
 
-    quality.write(QualityRun(n=(1, 4, 16), k=(1, 4), samples=20), path("q"))
+    jobs.carry_out(QualityRun(n=(1, 4, 16), k=(1, 4), samples=20), path("q"))
     exact = {"n": (4, 10**9), "k": (1, 4), "samples": 20, "method": "exact", "normalized": ()}
-    quality.write(QualityRun(**exact), path("e"))
+    jobs.carry_out(QualityRun(**exact), path("e"))
     for alpha in (30.0, 90.0):
-        quality.write(QualityRun(n=(16,), k=(4,), samples=20, angle=alpha), path(f"a{alpha:g}"))
+        jobs.carry_out(QualityRun(n=(16,), k=(4,), samples=20, angle=alpha), path(f"a{alpha:g}"))
     runs, angles = [], []
     own = {"aggregation": "max", "tangents": "rademacher"}
     for function in ("sphere", "styblinski-tang"):
@@ -45,11 +45,11 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
                 run = {"function": function, "n": n, "gradient": gradient, "k": k, "lr": lr}
                 runs.append(path(f"{function}{n}{gradient}"))
                 run |= {"seeds": (0, 1), "steps": 30, "approach": approach}
-                descent.write(FunctionRun(**run), runs[-1])
+                jobs.carry_out(FunctionRun(**run), runs[-1])
     for gradient in ("fg-mean", "frog"):
         run = {"function": "styblinski-tang", "n": 16, "gradient": gradient, "k": 4, "lr": 0.01}
         angles.append(path(f"angle{gradient}"))
-        descent.write(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
+        jobs.carry_out(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
     nets = {
         "fc": [(("fc", 16, "mnist5k"), folder), (("fc", 64, "mnist5k"), folder)],
         "sota": [((model, None, "cifar10"), folder) for model in ("resnet18", "vit", "own")],

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from fgrad.experiments import descent
+from fgrad import jobs
 from fgrad.options.functions import FunctionRun
 from fgrad.paper import summary, tables
 
@@ -69,7 +69,7 @@ def functions(tmp_path_factory):
         for gradient, k in (("bp", None), ("frog", 2)):
             run = {"function": "rosenbrock", "n": n, "gradient": gradient, "k": k, "lr": 0.001}
             paths.append(str(tmp_path_factory.mktemp("runs") / "run.parquet"))
-            descent.write(FunctionRun(**run, seeds=(0, 1), steps=60), paths[-1])
+            jobs.carry_out(FunctionRun(**run, seeds=(0, 1), steps=60), paths[-1])
     return summary.functions(paths)
 
 

@@ -111,6 +111,7 @@ def linear(
 """
 
 NOTHING: dict[str, Edit] = {
+    "the caption of a figure, which is in the report alone": edited("src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"),
     "a message in errors.py": edited("src/fgrad/errors.py", "unknown key; see", "unknown, see"),
     "a message in options": edited(
         "src/fgrad/options/functions.py", "is defined for n =", "is only defined for n ="
@@ -244,7 +245,7 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
         edited("src/fgrad/paper/figures/aggregations.py", '"alpha": 0.2', '"alpha": 0.3'),
         {"figure_aggregations": 1},
     ),
-    "a caption that a table has in its LaTeX": (
+    "the caption of a table, which is in its LaTeX": (
         edited("src/fgrad/paper/contents/functions.py", "Best value and steps", "Lowest value and steps"),
         {"table_stops": 1},
     ),
