@@ -29,7 +29,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from fgrad.gradients.approach import Approach
-from fgrad.gradients.estimators import coefficients, combine, draw, sample
+from fgrad.gradients.estimators import coefficients, combine, draw
+from fgrad.gradients.sampling import sample
 from fgrad.gradients.tail import Tail, split
 
 Part = str | nn.Module
