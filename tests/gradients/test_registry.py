@@ -1,10 +1,12 @@
 """Tables of names: nothing is loaded before it is looked up, nothing is reached but by name."""
 
+import ast
+import inspect
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pkgutil import resolve_name
-from types import CodeType, ModuleType
+from types import FunctionType, ModuleType
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ import torch
 from fgrad.gradients import registry
 from fgrad.gradients.approach import Approach
 from fgrad.gradients.estimators import coefficients, draw
-from fgrad.gradients.registry import AGGREGATIONS, Registry
+from fgrad.gradients.perturbation import Perturbation
+from fgrad.gradients.registry import AGGREGATIONS, MODES, Registry
 from fgrad.gradients.sampling import sample
 
 TABLES = {name: table for name, table in vars(registry).items() if isinstance(table, Registry)}
@@ -31,39 +34,26 @@ def test_what_is_listed_is_there_and_public(table):
         assert hasattr(resolve_name(module), name)
 
 
-def names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from names(constant)
-
-
 def reached(start: Callable[..., object]) -> set[str]:
-    """Functions and classes of the room that a function refers to, however far."""
+    """Functions and classes of the package that a definition refers to, however far."""
     found, waiting = set(), [start]
     while waiting:
         one = waiting.pop()
-        where = f"{one.__module__}:{one.__qualname__}"
+        where = f"{one.__module__}:{one.__qualname__}".removeprefix("fgrad.gradients.")
         if where in found:
             continue
         found.add(where)
-        parts = vars(one).values() if isinstance(one, type) else [one]
-        parts = [getattr(part, "fget", part) for part in parts]
         scope = vars(sys.modules[one.__module__])
-        for name in {
-            name for part in parts if hasattr(part, "__code__") for name in names(part.__code__)
-        }:
-            other = scope.get(name)
+        for node in ast.walk(ast.parse(inspect.getsource(one))):
+            other = scope.get(node.id) if isinstance(node, ast.Name) else None
             assert not (isinstance(other, ModuleType) and other.__name__.startswith("fgrad."))
-            if getattr(other, "__module__", "").startswith("fgrad.") and hasattr(
-                other, "__qualname__"
-            ):
+            if isinstance(other, type | FunctionType) and other.__module__.startswith("fgrad."):
                 waiting.append(other)
     return found
 
 
 def modules(start: Callable[..., object]) -> set[str]:
-    return {where.partition(":")[0].removeprefix("fgrad.gradients.") for where in reached(start)}
+    return {where.partition(":")[0] for where in reached(start)}
 
 
 def test_what_is_named_is_reached_by_its_name_alone():
@@ -73,7 +63,28 @@ def test_what_is_named_is_reached_by_its_name_alone():
     for name in set(AGGREGATIONS) - {"projection"}:
         assert modules(AGGREGATIONS[name]) == {"aggregation"}
         assert not any("projection" in where for where in reached(AGGREGATIONS[name]))
-    assert "fgrad.gradients.solve:decompose" in reached(AGGREGATIONS["projection"])
+    assert "solve:decompose" in reached(AGGREGATIONS["projection"])
+
+
+def test_a_mode_reaches_no_other():
+    alone = {"chain", "jacobians"}
+    shared = alone | {"approach", "fgrad.errors", "explicit"}
+    drawn = shared | {"estimators"}
+    expected = {
+        "backpropagation": alone,
+        "activations-sim": drawn | {"activations", "tail"},
+        "activations-fwad": drawn | {"activations"},
+        "weights-sim": drawn | {"weights"},
+        "weights-exact": shared | {"weights", "sampling"},
+        "weights-fwad": drawn | {"weights"},
+    }
+    assert {mode: modules(MODES[mode]) for mode in MODES} == expected
+    assert not modules(Perturbation) & {"activations", "weights", "sampling", "aggregation"}
+    for what in ("activations", "weights"):
+        assert "jacobians:jvp" not in reached(MODES[f"{what}-sim"])
+        assert "jacobians:jvp" in reached(MODES[f"{what}-fwad"])
+    assert "estimators:coefficients" not in reached(MODES["weights-exact"])
+    assert "chain:chain" not in reached(MODES["activations-sim"])
 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)

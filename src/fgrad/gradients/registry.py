@@ -72,3 +72,15 @@ KNOWN: Registry[Callable[..., "Tensor"]] = Registry(
     {"projection": "fgrad.gradients.solve:known_projection"}
 )
 """Aggregations with a way of their own where ∇f itself is known and tangents are many."""
+
+MODES: Registry[Callable[..., "Tensor"]] = Registry(
+    {
+        "backpropagation": "fgrad.gradients.chain:backpropagate",
+        "activations-sim": "fgrad.gradients.activations:simulated",
+        "activations-fwad": "fgrad.gradients.activations:forward",
+        "weights-sim": "fgrad.gradients.weights:simulated",
+        "weights-exact": "fgrad.gradients.weights:exact",
+        "weights-fwad": "fgrad.gradients.weights:forward",
+    }
+)
+"""What the tangents of a network perturb, and where their directional derivatives come from."""
