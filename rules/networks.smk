@@ -27,7 +27,7 @@ rule prepare_data:
         runtime=60,
     params:
         folder=str(Path(CONFIG.networks.data_dir).expanduser()),
-        code=fingerprint("problems.data"),
+        code=fingerprint("problems.published"),
     message:
         "Data set {wildcards.dataset}: found or fetched, checked"
     script:
