@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from filelock import FileLock
-from support.project import Project
+from projects import Project
 
 
 def made_once(

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from support.project import ROOT, Project
+from projects import ROOT, Project
 
 pytestmark = pytest.mark.workflow
 

@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 from filelock import FileLock
-from support.project import Project, values
+from projects import Project, values
 
 from fgrad.store import parquet
 

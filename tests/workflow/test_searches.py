@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.project import ROOT, Project, found
+from projects import ROOT, Project, found
 
 from fgrad.store import parquet
 

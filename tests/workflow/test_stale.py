@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.project import Project, found
+from projects import Project, found
 
 from fgrad.store import parquet
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pandas as pd
 import pytest
-from support.project import PARTS, ROOT, Project, values
+from projects import PARTS, ROOT, Project, values
 
 from fgrad.paper import contents
 
