@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 RUN := . $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper report test lint bench
+.PHONY: help demo paper report test test-slow lint bench
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(READY) ## every rule, figure, table and claim on small grids: demo/results/paper
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
@@ -21,8 +21,11 @@ paper: $(READY) ## everything at the paper's scale: results/paper
 report: demo ## one HTML file with every figure and table of the demo: demo/report.html
 	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html
 
-test: $(READY) ## all tests
-	$(RUN) pytest -n $(CORES) --dist loadfile
+test: $(READY) ## all tests but those of minutes
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow"
+
+test-slow: $(READY) ## the others: random pairs of edits, each against a run from scratch
+	$(RUN) pytest -n $(CORES) -m slow
 
 lint: $(READY) ## format, lint, type and import check
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports

@@ -13,7 +13,6 @@ from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
 from fgrad.store.files import check_writable
 from fgrad.store.fingerprint import fingerprint
-from fgrad.store.identity import digest
 
 HOME = Path(str(workflow.current_basedir.join("..")))
 

@@ -79,10 +79,6 @@ def asked_of_searches(wildcards, output):
     return asked_of(RATES[wildcards.table].runs)
 
 
-def digest_of_searches(wildcards):
-    return digest(asked_of_searches(wildcards, None))
-
-
 def published_of(wildcards):
     """The published rate of each row of a table, or None."""
     return [
@@ -120,7 +116,6 @@ rule collect_searches:
     params:
         inputs=searches_of,
         asked=asked_of_searches,
-        made_of=digest_of_searches,
         makes=makes_trials,
         published=published_of,
         code=code_of_searches,

@@ -22,10 +22,6 @@ def asked_of_summary(wildcards, output):
     return asked_of(contents.SUMMARIES[wildcards.summary].runs)
 
 
-def digest_of_summary(wildcards):
-    return digest(asked_of_summary(wildcards, None))
-
-
 def makes_summary(wildcards):
     """The function that makes a summary."""
     return contents.SUMMARIES[wildcards.summary].makes
@@ -127,7 +123,6 @@ rule summarize:
     params:
         inputs=runs_of_summary,
         asked=asked_of_summary,
-        made_of=digest_of_summary,
         makes=makes_summary,
         code=code_of_summary,
     message:

@@ -33,12 +33,14 @@ class Project:
             else:
                 shutil.copy2(source, target)
 
-    def copy(self, home: Path) -> "Project":
-        """Project and results somewhere else, of the same age."""
+    def copy(self, home: Path, results: bool = True) -> "Project":
+        """Project and results, or the project alone, somewhere else and of the same age."""
         other = object.__new__(Project)
         other.home, other.work = home / "project", home / "work"
-        for mine, its in ((self.home, other.home), (self.work, other.work)):
-            shutil.copytree(mine, its, symlinks=True, copy_function=shutil.copy2)
+        shutil.copytree(self.home, other.home, symlinks=True, copy_function=shutil.copy2)
+        if results:
+            shutil.copytree(self.work, other.work, symlinks=True, copy_function=shutil.copy2)
+        other.work.mkdir(exist_ok=True)
         return other
 
     def command(self, *arguments: str, cores: int = 2) -> list[str]:

@@ -1,0 +1,55 @@
+"""No stale edge: after any two edits one invocation leaves nothing for a second to do."""
+
+import os
+import random
+from itertools import combinations
+
+import pandas as pd
+import pytest
+from edits import NOTHING, SOME
+from projects import Project
+
+from fgrad.store import parquet
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+PAIRS = int(os.environ.get("FGRAD_PAIRS", "4"))
+"""Pairs that are tried; which is drawn with the seed FGRAD_SEED."""
+
+EDITS = {name: edit for name, (edit, _) in SOME.items()} | NOTHING
+ALONE = {"a branch switched and switched back", "a fresh clone"}
+CHANGING = [pair for pair in combinations(EDITS, 2) if set(pair) & set(SOME)]
+
+
+def drawn() -> list[tuple[str, str]]:
+    """Pairs that change something; each edit finds its text whatever the other did, or is left."""
+    pairs = [pair for pair in CHANGING if not set(pair) & ALONE]
+    return random.Random(int(os.environ.get("FGRAD_SEED", "0"))).sample(pairs, PAIRS)
+
+
+def values(project: Project) -> dict[str, pd.DataFrame]:
+    """Every run and summary, without the times they took."""
+    folder = project.work / "results"
+    found = {}
+    for path in sorted(folder.rglob("*.parquet")):
+        frame = parquet.read(path)
+        timed = [name for name in frame if "seconds" in name]
+        found[str(path.relative_to(folder))] = frame.drop(columns=timed)
+    return found
+
+
+@pytest.mark.parametrize("pair", drawn(), ids=" and ".join)
+def test_one_invocation_is_enough_and_equals_a_run_from_scratch(pair, project, tmp_path):
+    for name in pair:
+        try:
+            EDITS[name](project)
+        except AssertionError:
+            pytest.skip("both edit the same line")
+    project.run()
+    assert project.planned() == {}
+    scratch = project.copy(tmp_path / "scratch", results=False)
+    scratch.run()
+    again, once = values(scratch), values(project)
+    assert again.keys() == once.keys()
+    for name, frame in again.items():
+        pd.testing.assert_frame_equal(once[name], frame, check_exact=True, obj=name)
