@@ -203,7 +203,6 @@ NOTHING: dict[str, Edit] = {
     "a reworded caption": edited(
         "src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"
     ),
-    "an upgraded package": edited("pyproject.toml", "torch>=2.11", "torch>=2.12"),
 }  # fmt: skip
 
 SOME: dict[str, tuple[Edit, dict[str, int]]] = {

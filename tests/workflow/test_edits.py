@@ -5,22 +5,14 @@ import re
 
 import pytest
 from edits import NOTHING, SOME
-from projects import ROOT, Project
 
 pytestmark = pytest.mark.workflow
 
 
-@pytest.fixture
-def kept(project) -> Project:
-    """A finished run beside which nothing is kept that an edit could be told from."""
-    (project.home / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    return project
-
-
 @pytest.mark.parametrize("name", NOTHING)
-def test_what_changes_no_number_reruns_nothing(name, kept):
-    NOTHING[name](kept)
-    assert kept.planned() == {}
+def test_what_changes_no_number_reruns_nothing(name, project):
+    NOTHING[name](project)
+    assert project.planned() == {}
 
 
 @pytest.mark.parametrize("name", SOME)
