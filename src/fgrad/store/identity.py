@@ -53,15 +53,21 @@ def digest(content: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def key(run: Mapping[str, Any], code: str, on: str) -> str:
-    """Name of what a restart goes on with: whatever its numbers depend on.
+def described(run: Mapping[str, Any], code: str, on: str) -> dict[str, Any]:
+    """Whatever the numbers of a job that goes on after a kill depend on, by name.
 
     Args:
-        run: options.
+        run: options; their threads count too, as they may change the last bits.
         code: fingerprint.
         on: type of the device.
     """
-    return digest([defining(run), code, version("torch"), on])
+    threads = {name: value for name, value in run.items() if name == "threads"}
+    return defining(run) | threads | {"code": code, "torch": version("torch"), "on": on}
+
+
+def key(run: Mapping[str, Any], code: str, on: str) -> str:
+    """Name of what a restart goes on with; arguments as of `described`."""
+    return digest(described(run, code, on))
 
 
 def difference(asked: Asked, kind: type[Model]) -> str:
@@ -105,11 +111,25 @@ def check(asked: Mapping[str, Any], kind: type[Model]) -> None:
         raise ConfigError(f"{one.path}: {differs}; run snakemake again, it will be made anew")
 
 
+def found_rate(search: str) -> float:
+    """The learning rate that a search found.
+
+    Args:
+        search: its Parquet file.
+
+    Raises:
+        ConfigError: if the file is no search.
+    """
+    try:
+        lr: float = parquet.provenance(search)["found"]["lr"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"{search}: the result of a search is expected") from None
+    return lr
+
+
 def _rate(asked: Asked) -> dict[str, float]:
     """The rate that the search of a run has found."""
-    if asked.search is None:
-        return {}
-    return {"lr": parquet.provenance(asked.search)["found"]["lr"]}
+    return {} if asked.search is None else {"lr": found_rate(asked.search)}
 
 
 def _code_difference(made: Mapping[str, Any], code: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ taken of what a loss is above its minimum and the mean taken on the log scale.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +144,7 @@ def carry_out(
     Raises:
         ConfigError: as `conduct`.
     """
-    description = identity.defining(search.model_dump(mode="json"))
-    description |= {"code": context.code, "torch": version("torch"), "on": on}
+    description = identity.described(search.model_dump(mode="json"), context.code, on)
     assert context.target is not None
     key = identity.digest(description)
     journal = files.beside(context.target, key, "journal")
