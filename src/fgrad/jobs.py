@@ -79,4 +79,4 @@ def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]
     Raises:
         ConfigError: if the file is no search.
     """
-    return dict(run) | {"lr": identity.found_rate(path) for path in searches}
+    return dict(run) | ({"lr": identity.found_rate(searches[0])} if searches else {})
