@@ -300,7 +300,7 @@ def test_a_reference_within_the_code_that_leads_nowhere_is_named(package):
         again(BEGIN)
 
 
-EXPECTED = "{expected}"
+EXPECTED = "4324455572a2873a"
 """Whoever changes it makes every result stale."""
 
 
@@ -419,14 +419,19 @@ def said(text: str, draw) -> str:
     return "".join([*lines[: first - 1], f"{indent}{kind}\n", *lines[first - 1 :]])
 
 
+@pytest.fixture(scope="module")
+def untouched():
+    """The fingerprints of the package as it is."""
+    return {kind: fingerprint(kind) for kind in KINDS}
+
+
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_words_anywhere_in_the_package_change_no_fingerprint(on_copy, data):
-    before = {kind: again(kind) for kind in KINDS}
+def test_words_anywhere_in_the_package_change_no_fingerprint(untouched, on_copy, data):
     originals = {}
-    for name in data.draw(st.lists(st.sampled_from(MODULES), min_size=1, max_size=4)):
+    for name in data.draw(st.lists(st.sampled_from(MODULES), min_size=1, max_size=12)):
         path = on_copy / name
         text = path.read_text()
         if not statements(text):
@@ -436,7 +441,7 @@ def test_words_anywhere_in_the_package_change_no_fingerprint(on_copy, data):
         ast.parse(path.read_text())
     module.clear()
     try:
-        assert {kind: fingerprint(kind) for kind in KINDS} == before
+        assert {kind: fingerprint(kind) for kind in KINDS} == untouched
     finally:
         for path, text in originals.items():
             path.write_text(text)
