@@ -24,8 +24,8 @@ report: demo ## one HTML file with every figure and table of the demo: demo/repo
 test: $(READY) ## all tests
 	$(RUN) pytest -n $(CORES) --dist loadfile
 
-lint: $(READY) ## format, lint and type check
-	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy
+lint: $(READY) ## format, lint, type and import check
+	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports
 
 bench: $(READY) ## speed against the textbook versions
 	$(RUN) python benchmarks/speed.py && python benchmarks/networks.py && python benchmarks/hours.py

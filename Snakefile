@@ -17,11 +17,5 @@ include: "rules/lr_search.smk"
 rule all:
     default_target: True
     input:
-        rules.quality.input,
-        rules.functions.input,
-        rules.angles.input,
-        rules.fc.input,
-        rules.sota.input,
-        rules.figures.input,
-        rules.tables.input,
+        [path for section in contents.PAPER for path in everything_of(section)],
         rules.claims.input,

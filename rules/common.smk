@@ -55,6 +55,15 @@ def runs_of(section):
     return [settings.result_file(section, name) for name in RUNS.jobs[section]]
 
 
+def asked_of(sections):
+    """What is asked of the results of sections, as plain values."""
+    return [
+        STATUS.asked(section, name).plain()
+        for section in sections
+        for name in RUNS.jobs[section]
+    ]
+
+
 def job_of(wildcards):
     if wildcards.name not in RUNS.jobs[wildcards.section]:
         raise WorkflowError(

@@ -1,23 +1,5 @@
 # The search for the learning rate of every table row: sections 4.2 to 4.5.
 
-# table in results/lr_search: [sections of the searches it collects]
-SEARCHED = {
-    "functions": ["search_functions"],
-    "angles": ["search_angles"],
-    "fc": ["search_fc"],
-    "sota": ["search_sota"],
-    "networks": ["search_fc", "search_sota"],
-}
-
-
-def published_of(wildcards):
-    """The published rate of each row of a table, or None."""
-    return [
-        RUNS.published[section].get(name)
-        for section in SEARCHED[wildcards.table]
-        for name in RUNS.jobs[section]
-    ]
-
 
 def in_flight(wildcards):
     """Trials of a search that are trained at the same time."""
@@ -81,11 +63,47 @@ rule search_network:
         "../workflow/scripts/search_network.py"
 
 
+# table of rates: the summary of the searches it is taken from
+RATES = {one.rates: one for one in contents.SUMMARIES.values() if one.rates}
+
+
+def searches_of(wildcards):
+    """Result files of the searches whose rates a table holds."""
+    return [
+        path for section in RATES[wildcards.table].runs for path in runs_of(section)
+    ]
+
+
+def asked_of_searches(wildcards, output):
+    """What is asked of these files; the job refuses others."""
+    return asked_of(RATES[wildcards.table].runs)
+
+
+def digest_of_searches(wildcards):
+    return digest(asked_of_searches(wildcards, None))
+
+
+def published_of(wildcards):
+    """The published rate of each row of a table, or None."""
+    return [
+        RUNS.published[section].get(name)
+        for section in RATES[wildcards.table].runs
+        for name in RUNS.jobs[section]
+    ]
+
+
+def makes_trials(wildcards):
+    """The function that puts the trials of searches together."""
+    return RATES[wildcards.table].makes
+
+
+def code_of_searches(wildcards):
+    return code_of("collect_searches.py", makes_trials(wildcards))
+
+
 rule collect_searches:
     input:
-        lambda wildcards: [
-            path for section in SEARCHED[wildcards.table] for path in runs_of(section)
-        ],
+        searches_of,
     output:
         table="results/lr_search/{table}.csv",
         trials="results/summary/search_{table}.parquet",
@@ -94,58 +112,26 @@ rule collect_searches:
     benchmark:
         "results/benchmarks/lr_search/{table}.tsv"
     wildcard_constraints:
-        table="|".join(SEARCHED),
+        table="|".join(RATES),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
     params:
+        inputs=searches_of,
+        asked=asked_of_searches,
+        made_of=digest_of_searches,
+        makes=makes_trials,
         published=published_of,
-        code=fingerprint("fgrad.paper.summary:searches"),
+        code=code_of_searches,
     message:
         "Learning rates found: {wildcards.table}"
     script:
         "../workflow/scripts/collect_searches.py"
 
 
-rule lr_search_functions:
-    input:
-        "results/lr_search/functions.csv",
-        paper(SEARCH_FUNCTIONS),
-    message:
-        "Learning-rate search of section 4.2"
-
-
-rule lr_search_angles:
-    input:
-        "results/lr_search/angles.csv",
-        paper(SEARCH_ANGLES),
-    message:
-        "Learning-rate search of section 4.3"
-
-
-rule lr_search_fc:
-    input:
-        "results/lr_search/fc.csv",
-        paper(SEARCH_FC),
-    message:
-        "Learning-rate search of section 4.4"
-
-
-rule lr_search_sota:
-    input:
-        "results/lr_search/sota.csv",
-        paper(SEARCH_SOTA),
-    message:
-        "Learning-rate search of section 4.5"
-
-
 rule lr_search:
     input:
-        rules.lr_search_functions.input,
-        rules.lr_search_angles.input,
-        rules.lr_search_fc.input,
-        rules.lr_search_sota.input,
-        "results/lr_search/networks.csv",
+        [path for section in contents.SEARCHES for path in everything_of(section)],
     message:
         "Every learning-rate search"

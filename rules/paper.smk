@@ -1,124 +1,115 @@
-# From runs to summaries, figures, tables and claims.
+# From runs to summaries, figures, tables and claims: what there is, `fgrad.paper.contents` lists.
 
-# summary: [section of its runs, function of fgrad.paper.summary]
-SUMMARIES = {
-    "quality": ["quality", "quality"],
-    "exact": ["exact", "quality"],
-    "functions": ["functions", "functions"],
-    "curves": ["functions", "curves"],
-    "angle_quality": ["angle_quality", "quality"],
-    "angle_functions": ["angle_functions", "functions"],
-    "angle_curves": ["angle_functions", "curves"],
-    "fc": ["fc", "networks"],
-    "fc_curves": ["fc", "network_curves"],
-    "sota": ["sota", "networks"],
-    "sota_curves": ["sota", "network_curves"],
-    "compared_functions": ["compared_functions", "compared"],
-    "compared_angles": ["compared_angles", "compared"],
-    "compared_fc": ["compared_fc", "compared"],
-    "compared_sota": ["compared_sota", "compared"],
-}
+from pathlib import Path
+from pkgutil import resolve_name
 
-CONCEPTS = "3 Multi-tangent forward gradients"
-QUALITY = "4.1 Approximation quality"
-FUNCTIONS = "4.2 Closed-form functions"
-ANGLES = "4.3 Tangents at an angle"
-FC = "4.4 Fully connected networks"
-SOTA = "4.5 ResNet18 and ViT"
-PAPER = [CONCEPTS, QUALITY, FUNCTIONS, ANGLES, FC, SOTA]
-# not of the paper itself: made by the targets lr_search and lr_search_…
-SEARCH_FUNCTIONS = "4.2 search for the learning rates"
-SEARCH_ANGLES = "4.3 search for the learning rates"
-SEARCH_FC = "4.4 search for the learning rates"
-SEARCH_SOTA = "4.5 search for the learning rates"
-
-# figure: [section of the paper, summaries it shows]
-FIGURES = {
-    "forward_gradient": [CONCEPTS, []],
-    "projection": [CONCEPTS, []],
-    "quality": [QUALITY, ["quality"]],
-    "aggregations": [QUALITY, ["quality"]],
-    "extension": [QUALITY, ["exact"]],
-    "final_values": [FUNCTIONS, ["functions"]],
-    "descent_curves": [FUNCTIONS, ["curves"]],
-    "angle_quality": [ANGLES, ["angle_quality"]],
-    "angle_descent": [ANGLES, ["angle_curves"]],
-    "fc_training": [FC, ["fc_curves"]],
-    "fc_tangents": [FC, ["fc"]],
-    "sota_training": [SOTA, ["sota_curves"]],
-    "sota_tangents": [SOTA, ["sota"]],
-    "epoch_time": [SOTA, ["fc", "sota"]],
-    "search_functions": [SEARCH_FUNCTIONS, ["search_functions"]],
-    "found_rates": [SEARCH_FUNCTIONS, ["search_functions"]],
-    "search_angles": [SEARCH_ANGLES, ["search_angles"]],
-    "search_fc": [SEARCH_FC, ["search_fc"]],
-    "search_sota": [SEARCH_SOTA, ["search_sota"]],
-}
-
-# table: [section of the paper, function of fgrad.paper.tables, summary it shows]
-TABLES = {
-    "learning_rates": [FUNCTIONS, "learning_rates", "functions"],
-    "final_values": [FUNCTIONS, "final_values", "functions"],
-    "stops": [FUNCTIONS, "stops", "functions"],
-    "quality": [QUALITY, "quality", "quality"],
-    "angle_learning_rates": [ANGLES, "learning_rates", "angle_functions"],
-    "angle_final_values": [ANGLES, "final_values", "angle_functions"],
-    "angle_quality": [ANGLES, "quality", "angle_quality"],
-    "fc_learning_rates": [FC, "learning_rates", "fc"],
-    "fc_accuracy": [FC, "accuracy", "fc"],
-    "sota_learning_rates": [SOTA, "learning_rates", "sota"],
-    "sota_accuracy": [SOTA, "accuracy", "sota"],
-    "found_functions": [SEARCH_FUNCTIONS, "found", "search_functions"],
-    "found_angles": [SEARCH_ANGLES, "found", "search_angles"],
-    "found_fc": [SEARCH_FC, "found", "search_fc"],
-    "found_sota": [SEARCH_SOTA, "found", "search_sota"],
-    "search_functions": [SEARCH_FUNCTIONS, "comparison", "compared_functions"],
-    "search_angles": [SEARCH_ANGLES, "comparison", "compared_angles"],
-    "search_fc": [SEARCH_FC, "comparison", "compared_fc"],
-    "search_sota": [SEARCH_SOTA, "comparison", "compared_sota"],
-}
+from fgrad.paper import contents
 
 
-# part of the paper: [its section, summaries its claims are judged by]
-CLAIMS = {
-    "quality": ["4.1", ["quality", "exact"]],
-    "functions": ["4.2", ["functions"]],
-    "angles": ["4.3", ["angle_quality", "angle_functions", "angle_curves"]],
-    "fc": ["4.4", ["fc"]],
-    "sota": ["4.5", ["sota"]],
-    "search_functions": ["4.2 search", ["compared_functions"]],
-    "search_angles": ["4.3 search", ["compared_angles"]],
-    "search_fc": ["4.4 search", ["compared_fc"]],
-    "search_sota": ["4.5 search", ["compared_sota"]],
-}
-SCALE = settings.scale(CONFIG)
-PARTS = [part for part, (section, _) in CLAIMS.items() if "search" not in section]
+def code_of(script, *references):
+    """Fingerprint of a script, of all it refers to, and of what it is told by name to call."""
+    return fingerprint(*references, HOME / "workflow/scripts" / script)
 
 
-def paper(part):
-    """Figures, tables and claims of a section of the paper."""
-    search = " search" in part
-    claims = [
-        name
-        for name, (section, _) in CLAIMS.items()
-        if part.startswith(section) and ("search" in section) == search
-    ]
-    figures = [name for name, (section, _) in FIGURES.items() if section == part]
-    tables = [name for name, (section, *_) in TABLES.items() if section == part]
-    return [
-        *expand(
-            "results/paper/figures/{name}.{type}", name=figures, type=["pdf", "png"]
-        ),
-        *expand(
-            "results/paper/tables/{name}.{type}", name=tables, type=["csv", "md", "tex"]
-        ),
-        *expand("results/paper/claims/{name}.{type}", name=claims, type=["md", "json"]),
-    ]
+def runs_of_summary(wildcards):
+    """Result files of the runs that a summary is made of."""
+    sections = contents.SUMMARIES[wildcards.summary].runs
+    return [path for section in sections for path in runs_of(section)]
+
+
+def asked_of_summary(wildcards, output):
+    """What is asked of these files; the job refuses others."""
+    return asked_of(contents.SUMMARIES[wildcards.summary].runs)
+
+
+def digest_of_summary(wildcards):
+    return digest(asked_of_summary(wildcards, None))
+
+
+def makes_summary(wildcards):
+    """The function that makes a summary."""
+    return contents.SUMMARIES[wildcards.summary].makes
+
+
+def code_of_summary(wildcards):
+    return code_of("summarize.py", makes_summary(wildcards))
+
+
+def summaries_of(names):
+    """Files of summaries, in the order of their names."""
+    return [f"results/summary/{name}.parquet" for name in names]
+
+
+def judged_by(wildcards):
+    """Files of the summaries that a section's claims are judged by."""
+    return summaries_of(contents.SECTIONS[wildcards.part].judged_by)
+
+
+def claims_of(wildcards):
+    """A section's claims as plain values."""
+    return contents.SECTIONS[wildcards.part].questions
+
+
+def code_of_claims(wildcards):
+    checks = [claim["check"] for claim in claims_of(wildcards)]
+    return code_of("judge_claims.py", *checks)
+
+
+def covered(section):
+    """What the runs of a section cover, in words."""
+    return f"{section.number}: {resolve_name(section.covers)(CONFIG)}"
+
+
+def covered_by(wildcards):
+    return covered(contents.SECTIONS[wildcards.part])
+
+
+# A parameter that is made from `output` is not recorded: rewording these captions reruns nothing.
+def figure_caption(wildcards, output):
+    return contents.FIGURES[Path(output[0]).stem].caption
+
+
+def verdicts_caption(wildcards, output):
+    return contents.VERDICTS
+
+
+def files_of(kind, names, *types):
+    """Files of figures, tables or claims."""
+    return expand(
+        "results/paper/{kind}/{name}.{type}", kind=kind, name=names, type=types
+    )
+
+
+def figures_of(section):
+    return files_of("figures", [one.name for one in section.figures], "pdf", "png")
+
+
+def tables_of(section):
+    return files_of("tables", [one.name for one in section.tables], "csv", "md", "tex")
+
+
+def verdicts_of(section):
+    return files_of("claims", [section.name] if section.claims else [], "md", "json")
+
+
+def rates_of(section):
+    """Tables of the learning rates that a section searches for."""
+    tables = [one.rates for one in section.summaries if one.rates]
+    return expand("results/lr_search/{table}.csv", table=tables)
+
+
+def everything_of(section):
+    """Whatever is shown of a section."""
+    made_by = (rates_of, figures_of, tables_of, verdicts_of)
+    return [path for files in made_by for path in files(section)]
+
+
+JUDGED = [section for section in contents.PAPER if section.claims]
 
 
 rule summarize:
     input:
-        lambda wildcards: runs_of(SUMMARIES[wildcards.summary][0]),
+        runs_of_summary,
     output:
         "results/summary/{summary}.parquet",
     log:
@@ -126,95 +117,104 @@ rule summarize:
     benchmark:
         "results/benchmarks/summary/{summary}.tsv"
     wildcard_constraints:
-        summary="|".join(SUMMARIES),
+        summary="|".join(
+            one.name for one in contents.SUMMARIES.values() if not one.rates
+        ),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        function=lambda wildcards: SUMMARIES[wildcards.summary][1],
-        code=fingerprint("fgrad.paper.summary:networks"),
+        inputs=runs_of_summary,
+        asked=asked_of_summary,
+        made_of=digest_of_summary,
+        makes=makes_summary,
+        code=code_of_summary,
     message:
         "Summary {wildcards.summary}"
     script:
         "../workflow/scripts/summarize.py"
 
 
-for _name, (_section, _summaries) in FIGURES.items():
+for _section in contents.SECTIONS.values():
+    for _figure in _section.figures:
 
-    rule:
-        name:
-            f"figure_{_name}"
-        input:
-            expand("results/summary/{summary}.parquet", summary=_summaries),
-        output:
-            f"results/paper/figures/{_name}.pdf",
-            report(
-                f"results/paper/figures/{_name}.png",
-                caption=f"../workflow/report/figure_{_name}.rst",
-                category=_section,
-                labels={"kind": "figure", "name": _name.replace("_", " ")},
-            ),
-        log:
-            f"results/logs/figures/{_name}.log",
-        benchmark:
-            f"results/benchmarks/figures/{_name}.tsv"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=10,
-        params:
-            figure=_name,
-            code=fingerprint(f"fgrad.paper.figures.{_name}:draw"),
-        message:
-            "Figure {params.figure}"
-        script:
-            "../workflow/scripts/figure.py"
+        rule:
+            name:
+                f"figure_{_figure.name}"
+            input:
+                summaries_of(_figure.of),
+            output:
+                f"results/paper/figures/{_figure.name}.pdf",
+                report(
+                    f"results/paper/figures/{_figure.name}.png",
+                    caption="../workflow/report/caption.rst",
+                    category=_section.heading,
+                    labels={"kind": "figure", "name": _figure.name.replace("_", " ")},
+                ),
+            log:
+                f"results/logs/figures/{_figure.name}.log",
+            benchmark:
+                f"results/benchmarks/figures/{_figure.name}.tsv"
+            threads: 1
+            resources:
+                mem_mb=2000,
+                runtime=10,
+            params:
+                inputs=summaries_of(_figure.of),
+                draws=_figure.draws,
+                caption=figure_caption,
+                code=code_of("figure.py", _figure.draws),
+            message:
+                f"Figure {_figure.name}"
+            script:
+                "../workflow/scripts/figure.py"
 
 
-for _name, (_section, _function, _shown) in TABLES.items():
+for _section in contents.SECTIONS.values():
+    for _table in _section.tables:
 
-    rule:
-        name:
-            f"table_{_name}"
-        input:
-            f"results/summary/{_shown}.parquet",
-        output:
-            report(
-                f"results/paper/tables/{_name}.csv",
-                caption=f"../workflow/report/table_{_function}.rst",
-                category=_section,
-                labels={"kind": "table", "name": _name.replace("_", " ")},
-            ),
-            f"results/paper/tables/{_name}.md",
-            f"results/paper/tables/{_name}.tex",
-        log:
-            f"results/logs/tables/{_name}.log",
-        benchmark:
-            f"results/benchmarks/tables/{_name}.tsv"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=10,
-        params:
-            function=_function,
-            caption=f"{_section}: {_name.replace('_', ' ')}.",
-            code=fingerprint(f"fgrad.paper.tables:{_function}"),
-        message:
-            "Table {params.caption}"
-        script:
-            "../workflow/scripts/table.py"
+        rule:
+            name:
+                f"table_{_table.name}"
+            input:
+                summaries_of(_table.of),
+            output:
+                report(
+                    f"results/paper/tables/{_table.name}.csv",
+                    caption="../workflow/report/caption.rst",
+                    category=_section.heading,
+                    labels={"kind": "table", "name": _table.name.replace("_", " ")},
+                ),
+                f"results/paper/tables/{_table.name}.md",
+                f"results/paper/tables/{_table.name}.tex",
+            log:
+                f"results/logs/tables/{_table.name}.log",
+            benchmark:
+                f"results/benchmarks/tables/{_table.name}.tsv"
+            threads: 1
+            resources:
+                mem_mb=2000,
+                runtime=10,
+            params:
+                inputs=summaries_of(_table.of),
+                makes=_table.makes,
+                heading=_section.heading,
+                caption=_table.caption,
+                code=code_of("table.py", _table.makes),
+            message:
+                f"Table {_table.name}"
+            script:
+                "../workflow/scripts/table.py"
 
 
 rule judge_claims:
     input:
-        lambda wildcards: expand(
-            "results/summary/{summary}.parquet", summary=CLAIMS[wildcards.part][1]
-        ),
+        judged_by,
     output:
         report(
             "results/paper/claims/{part}.md",
-            caption="../workflow/report/claims.rst",
+            caption="../workflow/report/caption.rst",
             category="Claims",
             labels={"kind": "verdicts", "name": "{part}"},
         ),
@@ -224,24 +224,26 @@ rule judge_claims:
     benchmark:
         "results/benchmarks/claims/{part}.tsv"
     wildcard_constraints:
-        part="|".join(CLAIMS),
+        part="|".join(one.name for one in contents.SECTIONS.values() if one.claims),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        section=lambda wildcards: CLAIMS[wildcards.part][0],
-        scale=lambda wildcards: SCALE[wildcards.part],
-        code=fingerprint("fgrad.paper.claims:judge"),
+        inputs=judged_by,
+        claims=claims_of,
+        scale=covered_by,
+        caption=verdicts_caption,
+        code=code_of_claims,
     message:
-        "Claims of section {params.section}"
+        "Claims of section {wildcards.part}"
     script:
         "../workflow/scripts/judge_claims.py"
 
 
 rule collect_claims:
     input:
-        expand("results/paper/claims/{part}.json", part=PARTS),
+        files_of("claims", [section.name for section in JUDGED], "json"),
     output:
         "results/paper/claims.md",
         "results/paper/claims.json",
@@ -254,59 +256,37 @@ rule collect_claims:
         mem_mb=2000,
         runtime=10,
     params:
-        scale=" ".join(SCALE[part] for part in PARTS),
-        code=fingerprint("fgrad.paper.claims:judge"),
+        inputs=files_of("claims", [section.name for section in JUDGED], "json"),
+        scale=" ".join(covered(section) for section in JUDGED),
+        code=code_of("collect_claims.py"),
     message:
         "The verdict on the paper's claims"
     script:
         "../workflow/scripts/collect_claims.py"
 
 
-rule quality:
-    input:
-        paper(QUALITY),
-    message:
-        "Section 4.1"
+for _section in contents.SECTIONS.values():
+    if _section.target:
 
-
-rule functions:
-    input:
-        paper(FUNCTIONS),
-    message:
-        "Section 4.2"
-
-
-rule angles:
-    input:
-        paper(ANGLES),
-    message:
-        "Section 4.3"
-
-
-rule fc:
-    input:
-        paper(FC),
-    message:
-        "Section 4.4"
-
-
-rule sota:
-    input:
-        paper(SOTA),
-    message:
-        "Section 4.5"
+        rule:
+            name:
+                _section.target
+            input:
+                everything_of(_section),
+            message:
+                f"Section {_section.heading}"
 
 
 rule figures:
     input:
-        [path for part in PAPER for path in paper(part) if "/figures/" in path],
+        [path for section in contents.PAPER for path in figures_of(section)],
     message:
         "Every figure"
 
 
 rule tables:
     input:
-        [path for part in PAPER for path in paper(part) if "/tables/" in path],
+        [path for section in contents.PAPER for path in tables_of(section)],
     message:
         "Every table"
 

@@ -43,7 +43,8 @@ def test_a_file_is_what_was_asked_for(name, tmp_path):
     assert kept["start"] <= kept["end"]
     plain = run.model_dump(mode="json")
     assert kept["run"] == plain
-    assert difference(Asked(str(path), defining(plain), (kept["code"],)), type(run)) == ""
+    kind = f"{type(run).__module__}:{type(run).__qualname__}"
+    assert difference(Asked(str(path), kind, defining(plain), (kept["code"],))) == ""
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -87,8 +88,9 @@ def test_a_result_whose_code_was_edited_meanwhile_does_not_count(tmp_path):
     jobs.carry_out(run, path, Context(said.append, progress), script)
     assert said == ["the code was edited while the job was at work: it will be repeated"]
     assert parquet.provenance(path)["code"] is None
-    asked = Asked(str(path), defining(run.model_dump(mode="json")), run.code())
-    assert "made by other code (not recorded" in difference(asked, FunctionRun)
+    kind, plain = "fgrad.options.functions:FunctionRun", defining(run.model_dump(mode="json"))
+    asked = Asked(str(path), kind, plain, (fingerprint(*run.code()),))
+    assert "made by other code (not recorded" in difference(asked)
 
 
 def test_a_run_without_a_search_keeps_its_rate(tmp_path):

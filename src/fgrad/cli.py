@@ -1,10 +1,12 @@
 """The command ``fgrad``: one run each, without Snakemake."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from pydantic import ValidationError
@@ -17,6 +19,9 @@ from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.store import files, log
 from fgrad.store.context import Context, Progress, Result, silent
+
+if TYPE_CHECKING:
+    from fgrad.plan.status import Status
 
 Flat = tyro.conf.arg(name="")
 
@@ -117,12 +122,105 @@ def search(
     """Search for the learning rate of a table row (sections 4.2 to 4.5)."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which results are looked at."""
+
+    workflow: Path = Path()
+    """Folder of the Snakefile and of config/."""
+    directory: Path = Path()
+    """Folder that holds results/."""
+    configfile: tuple[Path, ...] = ()
+    """Laid over the configuration in this order, as by ``snakemake --configfile``."""
+
+    def status(self) -> "Status":
+        """The results in it against what is asked for; the directory becomes the current one."""
+        from fgrad.plan.read import runs_of
+        from fgrad.plan.status import Status
+
+        workflow = self.workflow.absolute()
+        runs = runs_of(workflow, [path.absolute() for path in self.configfile])
+        if not (self.directory / "results").is_dir():
+            raise errors.ConfigError(f"{self.directory}: no results here")
+        os.chdir(self.directory)
+        return Status(runs, workflow / "workflow/scripts")
+
+
+def stale(
+    place: Annotated[Place, Flat],
+    versions: bool = False,
+    accept_code: str | None = None,
+) -> None:
+    """Results that are not what the configuration asks for, and what they are instead.
+
+    Args:
+        place: which results.
+        versions: list results made with other versions of packages instead.
+        accept_code: take results made by code of this fingerprint for today's; they stay marked.
+    """
+    from fgrad import upkeep
+
+    status = place.status()
+    if accept_code is not None:
+        for path in upkeep.accept(status, accept_code):
+            print(f"{path}: accepted")
+        return
+    lines = list(upkeep.versions(status) if versions else upkeep.stale(status))
+    print("\n".join(lines) or "every result is what is asked for")
+
+
+def adopt(place: Annotated[Place, Flat], data_dir: Path | None = None) -> None:
+    """Take over results made before results recorded their code.
+
+    Of each section one run is computed again and must equal its file.
+
+    Args:
+        place: which results.
+        data_dir: folder of the published data sets, for trainings.
+    """
+    from fgrad import upkeep
+
+    data = data_dir and data_dir.expanduser().absolute()
+    for line in upkeep.adopt(place.status(), data):
+        print(line, flush=True)
+
+
+def prune(place: Annotated[Place, Flat], yes: bool = False) -> None:
+    """Remove runs, checkpoints and journals that the configuration does not ask for.
+
+    Args:
+        place: which results. With several configfile each is laid over the configuration alone, and
+            what one of them asks for is kept.
+        yes: remove what is listed without asking.
+    """
+    from fgrad import upkeep
+
+    overlays: list[tuple[Path, ...]] = [(), *((path.absolute(),) for path in place.configfile)]
+    workflow = place.workflow.absolute()
+    directory = place.directory.absolute()
+    statuses = [Place(workflow, directory, one).status() for one in overlays]
+    left = upkeep.unasked(statuses)
+    print("\n".join(map(str, left)) or "nothing to remove")
+    if left and (yes or (sys.stdin.isatty() and input(f"remove {len(left)} files? [y/N] ") == "y")):
+        for path in left:
+            path.unlink(missing_ok=True)
+        print(f"{len(left)} files removed")
+
+
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
     _renamed(sys.argv)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"measure": measure, "descend": descend, "train": train, "search": search},
+            {
+                "measure": measure,
+                "descend": descend,
+                "train": train,
+                "search": search,
+                "stale": stale,
+                "adopt": adopt,
+                "prune": prune,
+            },
             description="Multi-tangent forward gradients, one run at a time.",
             config=(
                 tyro.conf.AvoidSubcommands,
@@ -172,15 +270,16 @@ def _folder(output: Path) -> Path:
 
 def _show(output: Path, figure: str, done: Result) -> None:
     """Write the table and the figure of a search, and say what it found."""
-    from importlib import import_module
+    from pkgutil import resolve_name
 
     from fgrad.paper import summary
+    from fgrad.paper.contents import FIGURES
     from fgrad.paper.figures import style
     from fgrad.plan import rates
 
     trials = summary.searches([str(output / "trials.parquet")], [None])
     rates.write_table(output / "learning_rates.csv", trials)
-    drawn = import_module(f"fgrad.paper.figures.{figure}").draw({figure: trials})
+    drawn = resolve_name(FIGURES[figure].draws)(trials)
     style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
     found = done.facts["found"]
     at_edge = f"; the best, {found['best_lr']:g}, is at the {found['edge']} edge"

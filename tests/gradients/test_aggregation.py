@@ -5,10 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgrad.gradients import aggregation, tangents
+from fgrad.gradients import tangents
 from fgrad.gradients.aggregation import projection
 from fgrad.gradients.estimators import combine
 from fgrad.gradients.registry import AGGREGATIONS
+from fgrad.gradients.solve import RANK_TOLERANCE
 
 
 def reference(v: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
@@ -16,7 +17,7 @@ def reference(v: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
     v, d = v[: v.shape[1]].double(), d[: v.shape[1]].double()
     lengths = v.norm(dim=1)
     u, s, w = torch.linalg.svd(v / lengths[:, None], full_matrices=False)
-    keep = s > aggregation.RANK_TOLERANCE * s[0]
+    keep = s > RANK_TOLERANCE * s[0]
     return w[keep].T @ ((u[:, keep].T @ (d / lengths)) / s[keep])
 
 

@@ -4,11 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from fgrad.gradients import estimators as e
 from fgrad.gradients import laws
-from fgrad.gradients.approach import APPROACHES, LAWS, Approach
+from fgrad.gradients.approach import APPROACHES, Approach
 from fgrad.problems.registry import FUNCTIONS
 
 X = torch.tensor([[0.5, -1.2], [1.7, 0.3], [-2.0, 1.1]], dtype=torch.float64)
@@ -102,104 +101,6 @@ def test_the_mean_is_unbiased_until_it_converges(k, generator):
         )
         deviation = estimate.std(0) / samples**0.5
         assert ((estimate.mean(0) - gradient).abs() < 5 * deviation).all()
-
-
-SIZES = [(2, 1), (3, 2), (24, 1), (24, 5), (24, 23), (6, 6), (6, 40)]
-
-
-@pytest.mark.parametrize("scale", [False, True])
-@pytest.mark.parametrize(("n", "k"), SIZES)
-@pytest.mark.parametrize("name", LAWS)
-def test_a_sampled_estimate_has_the_law_of_drawn_tangents(name, n, k, scale, generator):
-    samples, approach = 1_500, Approach(aggregation=name, scale=scale)
-    gradient = 3 * torch.randn(n, generator=generator, dtype=torch.float64)
-    v = e.draw(approach, (samples, k, n), generator, dtype=torch.float64)
-    drawn = e.aggregate(approach, v, e.known_derivatives(gradient.expand(samples, n), v))
-    sampled = torch.stack([e.sample(approach, gradient, k, generator) for _ in range(samples)])
-    if name == "projection" and k >= n:
-        torch.testing.assert_close(drawn, sampled)
-        return
-    across = torch.randn(n, generator=generator, dtype=torch.float64)
-    across -= (across @ gradient) / gradient.square().sum() * gradient
-    for measure in (
-        lambda g: g.norm(dim=1),
-        lambda g: g @ gradient / g.norm(dim=1),
-        lambda g: g @ across,
-        lambda g: g[:, 0],
-        lambda g: g.abs().amax(1),
-    ):
-        assert stats.ks_2samp(measure(drawn).numpy(), measure(sampled).numpy()).pvalue > 1e-4
-
-
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("k", [1, 3])
-def test_in_one_dimension_a_sampled_estimate_has_the_gradients_direction(name, k, generator):
-    gradient = torch.tensor([-2.0], dtype=torch.float64)
-    found = torch.cat([e.sample(Approach(aggregation=name), gradient, k, generator) for _ in range(400)])  # fmt: skip
-    times = {"mean": 1 / k, "sum": 1, "mean-times-n": 1 / k}
-    if name == "projection":
-        assert (found == -2).all()
-    else:
-        q = (found / -2 / times[name]).numpy()
-        assert stats.kstest(q, stats.chi2(k).cdf).pvalue > 1e-4
-
-
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize(("n", "k"), [(1, 1), (8, 3), (8, 8)])
-def test_a_sampled_estimate_of_nothing_is_nothing(name, n, k, generator):
-    found = e.sample(Approach(aggregation=name), torch.zeros(n), k, generator)
-    assert torch.equal(found, torch.zeros(n))
-
-
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("length", [1e-15, 1.0, 1e15])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_sampled_estimate_is_as_long_as_its_gradient(name, length, dtype, generator):
-    unit = torch.randn(64, generator=generator, dtype=dtype)
-    state = generator.get_state()
-    expected = e.sample(Approach(aggregation=name), unit, 7, generator)
-    generator.set_state(state)
-    found = e.sample(Approach(aggregation=name), unit * length, 7, generator)
-    assert found.dtype == dtype
-    torch.testing.assert_close(found / length, expected, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", LAWS)
-def test_a_sampled_estimate_comes_from_its_generator_alone(name, generator):
-    gradient, before = torch.arange(1.0, 9.0), torch.get_rng_state()
-    state = generator.get_state()
-    first = e.sample(Approach(aggregation=name), gradient, 3, generator)
-    second = e.sample(Approach(aggregation=name), gradient, 3, generator)
-    generator.set_state(state)
-    assert torch.equal(e.sample(Approach(aggregation=name), gradient, 3, generator), first)
-    assert not torch.equal(first, second)
-    assert torch.equal(gradient, torch.arange(1.0, 9.0))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("k", [1, 1_000, 10**6 - 1, 10**6, 10**12])
-def test_a_sampled_projection_follows_theory_for_any_k(k, generator):
-    gradient = torch.randn(10**6, generator=generator)
-    found = e.sample(APPROACHES["frog"], gradient, k, generator)
-    cosine = float(torch.cosine_similarity(gradient.double(), found.double(), dim=0))
-    squared = float(found.double().norm() / gradient.double().norm()) ** 2
-    low, high = stats.beta(k / 2, (10**6 - k) / 2).ppf([1e-5, 1 - 1e-5]) if k < 10**6 else (1, 1)
-    assert low - 1e-5 <= squared <= high + 1e-5
-    assert cosine == pytest.approx(squared**0.5, abs=2e-3)
-
-
-@pytest.mark.parametrize(
-    "approach",
-    [
-        Approach(),
-        Approach(aggregation="max"),
-        Approach(aggregation="mean", normalize=True),
-        Approach(aggregation="projection", tangents="rademacher"),
-    ],
-)
-def test_without_a_law_nothing_is_sampled(approach, generator):
-    with pytest.raises(ValueError, match="normal tangents and projection, mean, sum, mean-times-n"):
-        e.sample(approach, torch.ones(4), 2, generator)
 
 
 @pytest.mark.parametrize("k", [1, 3, 9])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fgrad.gradients import laws
-from fgrad.paper import claims
+from fgrad.paper import claims, contents
 
 COUNT = 1000
 
@@ -120,7 +120,8 @@ def summaries() -> dict[str, pd.DataFrame]:
 
 
 def judge(summaries) -> list[dict[str, str]]:
-    return [one for n in range(1, 6) for one in claims.judge(summaries, f"4.{n}")]
+    """The paper's claims with their verdicts."""
+    return [one for part in contents.PAPER for one in claims.judge(part.questions, summaries)]
 
 
 def verdict(summaries, name: str) -> str:
@@ -130,7 +131,7 @@ def verdict(summaries, name: str) -> str:
 def test_all_hold_where_the_paper_is_right(summaries):
     judged = judge(summaries)
     assert [one["name"] for one in judged if one["verdict"] != "holds"] == []
-    assert len(judged) == 20
+    assert len(judged) == sum(len(section.claims) for section in contents.PAPER) == 20
 
 
 def where(frame: pd.DataFrame, **values) -> pd.Series:
@@ -164,16 +165,11 @@ BREAKERS = {
 }  # fmt: skip
 
 
-SEARCHED = {
-    "found-rates-descend-as-far": ("4.2", "compared_functions"),
-    "found-rates-at-an-angle-descend-as-far": ("4.3", "compared_angles"),
-    "found-rates-train-as-well": ("4.4", "compared_fc"),
-    "found-rates-classify-as-well": ("4.5", "compared_sota"),
-}
+SEARCHED = [claim.name for section in contents.SEARCHES for claim in section.claims]
 
 
 def test_every_claim_has_a_breaker():
-    assert {*BREAKERS, *SEARCHED} == {one.name for one in claims.CLAIMS}
+    assert {*BREAKERS, *SEARCHED} == {*contents.CLAIMS}
 
 
 def compared_frame(worse: int, rows: int = 80) -> pd.DataFrame:
@@ -190,11 +186,11 @@ def compared_frame(worse: int, rows: int = 80) -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_found_rates_against_published_ones(name):
-    section, summary = SEARCHED[name]
+    (section,) = (s for s in contents.SEARCHES if contents.CLAIMS[name] in s.claims)
 
     def judged(frame):
-        (one,) = claims.judge({summary: frame}, f"{section} search")
-        assert one["name"] == name
+        (one,) = claims.judge(section.questions, dict.fromkeys(section.judged_by, frame))
+        assert (one["name"], one["section"]) == (name, f"{section.number} search")
         return one
 
     assert judged(compared_frame(worse=4))["verdict"] == "holds"
@@ -268,9 +264,11 @@ def test_not_decidable_where_the_run_is_too_small(summaries, name):
 
 
 def test_a_section_needs_its_own_summaries_alone(summaries):
-    judged = claims.judge({"functions": summaries["functions"]}, "4.2")
-    assert {one["section"] for one in judged} == {"4.2"}
-    assert len(judged) == 3
+    for section in contents.PAPER:
+        own = {name: summaries[name] for name in section.judged_by}
+        judged = claims.judge(section.questions, own)
+        assert [one["name"] for one in judged] == [claim.name for claim in section.claims]
+        assert {one["section"] for one in judged} <= {section.number, f"3, {section.number}"}
 
 
 def test_verdicts_on_networks_name_their_data(summaries):

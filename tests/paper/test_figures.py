@@ -1,28 +1,26 @@
 """Figures: every one draws what it is given, in one set of colours; looks are for eyes."""
 
-from importlib import import_module
 from itertools import combinations
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from fgrad.experiments import descent, quality
+from fgrad import jobs
 from fgrad.options.functions import FunctionRun
 from fgrad.options.quality import QualityRun
-from fgrad.paper import figures, summary
+from fgrad.paper import summary
+from fgrad.paper.contents import FIGURES
 from fgrad.paper.figures import style
 from fgrad.store import parquet, schemas
-
-NAMES = sorted(path.stem for path in Path(figures.__file__).parent.glob("*.py"))
-NAMES = [name for name in NAMES if name not in ("__init__", "style")]
 
 TRAINED = [("bp", None), ("fg-mean", 1), ("fg-mean", 2), ("fg-mean", 16)]
 TRAINED += [("frog", 2), ("frog", 16), ("mine", 2)]
 TRAINING = {"fc_training": "fc_curves", "sota_training": "sota_curves"}
-TANGENTS = {"fc_tangents": ["fc"], "sota_tangents": ["sota"], "epoch_time": ["fc", "sota"]}
+TANGENTS = {name: FIGURES[name].of for name in ("fc_tangents", "sota_tangents", "epoch_time")}
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +31,11 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
     def path(name: str) -> str:
         return str(folder / f"{name}.parquet")
 
-    quality.write(QualityRun(n=(1, 4, 16), k=(1, 4), samples=20), path("q"))
+    jobs.carry_out(QualityRun(n=(1, 4, 16), k=(1, 4), samples=20), path("q"))
     exact = {"n": (4, 10**9), "k": (1, 4), "samples": 20, "method": "exact", "normalized": ()}
-    quality.write(QualityRun(**exact), path("e"))
+    jobs.carry_out(QualityRun(**exact), path("e"))
     for alpha in (30.0, 90.0):
-        quality.write(QualityRun(n=(16,), k=(4,), samples=20, angle=alpha), path(f"a{alpha:g}"))
+        jobs.carry_out(QualityRun(n=(16,), k=(4,), samples=20, angle=alpha), path(f"a{alpha:g}"))
     runs, angles = [], []
     own = {"aggregation": "max", "tangents": "rademacher"}
     for function in ("sphere", "styblinski-tang"):
@@ -47,11 +45,11 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
                 run = {"function": function, "n": n, "gradient": gradient, "k": k, "lr": lr}
                 runs.append(path(f"{function}{n}{gradient}"))
                 run |= {"seeds": (0, 1), "steps": 30, "approach": approach}
-                descent.write(FunctionRun(**run), runs[-1])
+                jobs.carry_out(FunctionRun(**run), runs[-1])
     for gradient in ("fg-mean", "frog"):
         run = {"function": "styblinski-tang", "n": 16, "gradient": gradient, "k": 4, "lr": 0.01}
         angles.append(path(f"angle{gradient}"))
-        descent.write(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
+        jobs.carry_out(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
     nets = {
         "fc": [(("fc", 16, "mnist5k"), folder), (("fc", 64, "mnist5k"), folder)],
         "sota": [((model, None, "cifar10"), folder) for model in ("resnet18", "vit", "own")],
@@ -121,9 +119,14 @@ def trained(network: tuple[str, int | None, str], folder: Path) -> list[str]:
     return paths
 
 
-@pytest.mark.parametrize("name", NAMES)
+def draw(name: str, summaries: dict[str, pd.DataFrame], **changed: pd.DataFrame):
+    figure = FIGURES[name]
+    return resolve_name(figure.draws)(*((summaries | changed)[one] for one in figure.of))
+
+
+@pytest.mark.parametrize("name", FIGURES)
 def test_draws_and_saves(name, summaries, tmp_path):
-    figure = import_module(f"fgrad.paper.figures.{name}").draw(summaries)
+    figure = draw(name, summaries)
     assert figure.get_size_inches()[0] in (style.COLUMN, style.PAGE)
     pdf, png = str(tmp_path / "figure.pdf"), str(tmp_path / "figure.png")
     style.save(figure, pdf, png)
@@ -140,21 +143,21 @@ def test_draws_and_saves(name, summaries, tmp_path):
 
 @pytest.mark.parametrize("name", ["final_values", "descent_curves"])
 def test_a_new_gradient_appears(name, summaries):
-    figure = import_module(f"fgrad.paper.figures.{name}").draw(summaries)
+    figure = draw(name, summaries)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "mine, $k$ = 2" in texts
     assert len(texts) == 3
 
 
 def test_a_diverged_run_is_marked(summaries):
-    figure = import_module("fgrad.paper.figures.final_values").draw(summaries)
+    figure = draw("final_values", summaries)
     assert any(line.get_marker() == "x" and len(line.get_xdata()) for line in figure.axes[0].lines)
 
 
 @pytest.mark.parametrize("name", ["final_values", "descent_curves"])
 def test_nothing_but_degenerate_runs(name, summaries):
     only = {key: frame.assign(degenerate=True) for key, frame in summaries.items()}
-    figure = import_module(f"fgrad.paper.figures.{name}").draw(only)
+    figure = draw(name, only)
     assert figure.texts[0].get_text() == "nothing to show at this scale"
 
 
@@ -164,14 +167,14 @@ def test_one_aggregation_alone(name, summaries):
         key: frame[frame["aggregation"] == "projection"] if "aggregation" in frame else frame
         for key, frame in summaries.items()
     }
-    assert import_module(f"fgrad.paper.figures.{name}").draw(only).axes
+    assert draw(name, only).axes
 
 
 def test_equal_figures_are_equal_files(summaries, tmp_path):
     paths = []
     for i in range(2):
         paths.append((str(tmp_path / f"{i}.pdf"), str(tmp_path / f"{i}.png")))
-        style.save(import_module("fgrad.paper.figures.quality").draw(summaries), *paths[-1])
+        style.save(draw("quality", summaries), *paths[-1])
     for first, second in zip(*paths, strict=True):
         assert Path(first).read_bytes() == Path(second).read_bytes()
 
@@ -199,10 +202,6 @@ def test_families_differ_for_the_colour_blind():
     families = [style.BLACK, style.BLUE, style.VERMILLION, style.AMBER]
     for a, b in combinations(families, 2):
         assert np.linalg.norm(seen @ (np.array(to_rgb(a)) - to_rgb(b))) > 0.2
-
-
-def draw(name: str, summaries: dict[str, pd.DataFrame], **changed: pd.DataFrame):
-    return import_module(f"fgrad.paper.figures.{name}").draw(summaries | changed)
 
 
 def lines(axis, colour) -> list:

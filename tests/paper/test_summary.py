@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
+from fgrad import jobs
 from fgrad.experiments import descent, quality
 from fgrad.options.functions import FunctionRun
 from fgrad.options.quality import QualityRun
@@ -64,7 +65,7 @@ def test_worse_is_welchs_test():
 def test_functions(tmp_path):
     run = FunctionRun(**RUN, seeds=(0, 1, 2))
     path = str(tmp_path / "run.parquet")
-    descent.write(run, path)
+    jobs.carry_out(run, path)
     found = descent.descend(run)
     row = summary.functions([path]).iloc[0]
     finals = np.array([values[-1] for values in found.values], dtype=float)
@@ -80,7 +81,7 @@ def test_functions(tmp_path):
 def test_a_diverged_seed_stays_visible(tmp_path):
     path = str(tmp_path / "run.parquet")
     run = RUN | {"function": "styblinski-tang", "n": 2, "k": 1, "lr": 0.03, "steps": 400}
-    descent.write(FunctionRun(**run, seeds=tuple(range(8))), path)
+    jobs.carry_out(FunctionRun(**run, seeds=tuple(range(8))), path)
     row = summary.functions([path]).iloc[0]
     assert 0 < row["diverged"] < 8
     assert row["final_mean"] == np.inf
@@ -93,7 +94,7 @@ def test_a_diverged_seed_stays_visible(tmp_path):
 def test_curves_keep_the_last_value_of_a_stalled_seed(tmp_path):
     path = str(tmp_path / "run.parquet")
     run = RUN | {"k": 1, "n": 64, "lr": 0.02, "steps": 300, "patience": 6}
-    descent.write(FunctionRun(**run, seeds=(0, 1)), path)
+    jobs.carry_out(FunctionRun(**run, seeds=(0, 1)), path)
     lengths = {s["seed"]: s["steps"] for s in parquet.provenance(path)["stop"]}
     assert len(set(lengths.values())) == 2
     frame, curve = parquet.read(path), summary.curves([path])
@@ -110,7 +111,7 @@ def network(path: Path, seed: int, losses: list[float], stop: str, k: int | None
     constant = {"experiment": "sota", "model": "vit", "width": None, "dataset": "mnist"}
     constant |= {"gradient": "frog" if k else "bp", "k": k, "lr": 0.1, "seed": seed}
     columns = {"epoch": np.arange(len(losses)), "val_loss": losses, "test_loss": 2 * losses}
-    columns |= {f"{part}_accuracy": np.exp(-losses) for part in schemas.PARTS}
+    columns |= {f"{part}_accuracy": np.exp(-losses) for part in ("train", "val", "test")}
     columns |= {"train_loss": losses / 10, "train_seconds": 3.0 * (columns["epoch"] > 0)}
     columns |= {"eval_seconds": np.full(len(losses), 1.0)}
     file = path / f"{seed}.parquet"
@@ -151,7 +152,7 @@ def test_network_curves_keep_the_last_value_and_show_divergence(tmp_path):
 def test_quality(tmp_path):
     path = str(tmp_path / "q.parquet")
     run = QualityRun(n=(8,), k=(1, 4), samples=50)
-    quality.write(run, path)
+    jobs.carry_out(run, path)
     frame = summary.quality([path])
     values = quality.direct(run, 8).values
     row = frame[(frame["aggregation"] == "mean") & ~frame["normalized"] & (frame["k"] == 4)].iloc[0]
@@ -165,7 +166,7 @@ def test_parts_of_a_run_are_put_together(tmp_path):
     paths = []
     for first in (0, 20):
         paths.append(str(tmp_path / f"{first}.parquet"))
-        quality.write(QualityRun(n=(8,), k=(2,), samples=20, first=first), paths[-1])
+        jobs.carry_out(QualityRun(n=(8,), k=(2,), samples=20, first=first), paths[-1])
     assert (summary.quality(paths)["count"] == 40).all()
 
 
@@ -173,7 +174,7 @@ def rated(folder: Path, source: str, lr: float, **changes) -> str:
     """A run as one side of a comparison."""
     folder.mkdir(parents=True, exist_ok=True)
     path = str(folder / f"{source}.parquet")
-    descent.write(FunctionRun(**RUN | {"seeds": range(5), "lr": lr} | changes), path)
+    jobs.carry_out(FunctionRun(**RUN | {"seeds": range(5), "lr": lr} | changes), path)
     return path
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from fgrad.experiments import descent
+from fgrad import jobs
 from fgrad.options.functions import FunctionRun
 from fgrad.paper import summary, tables
 
@@ -69,7 +69,7 @@ def functions(tmp_path_factory):
         for gradient, k in (("bp", None), ("frog", 2)):
             run = {"function": "rosenbrock", "n": n, "gradient": gradient, "k": k, "lr": 0.001}
             paths.append(str(tmp_path_factory.mktemp("runs") / "run.parquet"))
-            descent.write(FunctionRun(**run, seeds=(0, 1), steps=60), paths[-1])
+            jobs.carry_out(FunctionRun(**run, seeds=(0, 1), steps=60), paths[-1])
     return summary.functions(paths)
 
 
@@ -138,10 +138,10 @@ def test_three_formats(tmp_path):
         {"a_b": ["1 ± 2", "x"], "k": pd.array([1, None], "Int64"), "x": [0.123456789, 1.0]}
     )
     paths = [str(tmp_path / f"table.{kind}") for kind in ("csv", "md", "tex")]
-    tables.write(frame, *paths, caption="A caption.")
+    tables.write(frame, *paths, caption="Of ``a_b``: *5 %* ± 1.")
     csv, markdown, latex = (open(path, encoding="utf-8").read() for path in paths)
     assert csv == "a_b,k,x\n1 ± 2,1,0.123456789\nx,,1.0\n"
     assert "| 1 ± 2 | 1   | 0.123457 |" in markdown
     assert r"1 $\pm$ 2 & 1 & 0.123457 \\" in latex
-    assert r"\caption{A caption.}" in latex
+    assert r"\caption{Of \texttt{a\_b}: \emph{5 \%} $\pm$ 1.}" in latex
     assert r"a\_b" in latex

@@ -1,10 +1,9 @@
-from importlib import import_module
-from pathlib import Path
+from pkgutil import resolve_name
 
 from fgrad.paper.figures import style
-from fgrad.store import log, parquet
+from fgrad.store import identity, log, parquet
 
 with log.logged(snakemake.log[0]):
-    figure = import_module(f"fgrad.paper.figures.{snakemake.params.figure}")
-    summaries = {Path(path).stem: parquet.read(path) for path in snakemake.input}
-    style.save(figure.draw(summaries), *snakemake.output)
+    draw = resolve_name(snakemake.params.draws)
+    frames = [parquet.read(path) for path in snakemake.input]
+    style.save(draw(*frames), *snakemake.output, note=identity.notes(snakemake.input))

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from fgrad.paper import claims
-from fgrad.store import log, parquet
+from fgrad.store import identity, log, parquet
 
 with log.logged(snakemake.log[0]):
-    summaries = {Path(path).stem: parquet.read(path) for path in snakemake.input}
-    judged = claims.judge(summaries, snakemake.params.section)
+    frames = {Path(path).stem: parquet.read(path) for path in snakemake.input}
+    judged = claims.judge(snakemake.params.claims, frames, identity.notes(snakemake.input))
     claims.write(judged, *snakemake.output, scale=snakemake.params.scale)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from fgrad.problems import data
+from fgrad.problems import published
 from fgrad.store import log
 
 with log.logged(snakemake.log[0]):
     folder, output = Path(snakemake.params.folder), Path(snakemake.output[0])
-    data.prepare(snakemake.wildcards.dataset, folder, output)
+    published.prepare(snakemake.wildcards.dataset, folder, output)

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fgrad.gradients.aggregation import projection
 from fgrad.gradients.approach import Approach
-from fgrad.gradients.estimators import combine, draw, known_derivatives, known_projection
-from fgrad.gradients.registry import AGGREGATIONS
+from fgrad.gradients.estimators import combine, draw, known_derivatives
+from fgrad.gradients.laws import MEAN, PROJECTION
+from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS
+from fgrad.gradients.sampling import gamma
 from fgrad.options.quality import QualityRun
 from fgrad.store.context import Context, Progress, Result
 
@@ -85,8 +86,9 @@ def direct(
 def exact(run: QualityRun, n: int) -> Metrics:
     """Sample the metrics from their exact law for normal tangents, O(1) for each sample.
 
-    With ρ = ‖∇f‖: the projection has B ~ Beta(k/2, (n−k)/2), cos = √B and norm ρ√B; the mean has
-    B ~ Beta(k/2, (n−1)/2), T ~ χ²(n+k−1), cos = √B and norm ρ T √B / k; the sum is k times that.
+    The laws of ‖g‖/‖∇f‖ and cos(g, ∇f) are those of `fgrad.gradients.laws`. The
+    mean and its multiples share their draws, and the projection's are made whether or not it is
+    asked for, so that an aggregation's values do not depend on those beside it.
 
     Args:
         run: what to compute; aggregations ``projection``, ``mean`` and ``sum``.
@@ -100,19 +102,20 @@ def exact(run: QualityRun, n: int) -> Metrics:
     pairs = [(name, False) for name in run.aggregations]
     values = torch.empty(run.samples, len(pairs), len(run.k), 6, dtype=torch.float64)
     for j, k in enumerate(run.k):
-        beta = _beta(k / 2, max(n - k, 0) / 2, run.samples, generator)
-        cosines, ratios = {"projection": beta.sqrt()}, {"projection": beta.sqrt()}
-        a, c = (_gamma(x / 2, run.samples, generator) for x in (k, n - 1))
-        cosines["mean"] = cosines["sum"] = (a / (a + c)).sqrt()
-        ratios["mean"] = 2 * (a + c) * cosines["mean"] / k
-        ratios["sum"] = ratios["mean"] * k
+        drawn = {}
+        for law in (PROJECTION, MEAN):
+            a, b = map(float, law.shapes(n, k))
+            g, h = (gamma(shape, generator, (run.samples,)) for shape in (a, b))
+            drawn[type(law)] = (g, h)
         for i, (name, _) in enumerate(pairs):
-            estimate, cosine = norm * ratios[name], cosines[name]
+            named = LAWS[name]
+            ratio, cosine = named.polar(*drawn[type(named)], n, k)
+            estimate = norm * ratio
             dot = norm * estimate * cosine
             # ‖g − ∇f‖² from the parts along and across ∇f: no cancellation where they agree
             across = estimate * (1 - cosine**2).clamp(min=0).sqrt()
             difference = torch.hypot(estimate * cosine - norm, across)
-            parts = (norm, estimate, ratios[name], difference, dot, cosine)
+            parts = (norm, estimate, ratio, difference, dot, cosine)
             values[:, i, j] = torch.stack([part.expand(run.samples) for part in parts], -1)
     return Metrics(values.numpy(), pairs, run.k)
 
@@ -194,14 +197,14 @@ def _estimates(run: QualityRun, names: list[str], v: Tensor, gradient: Tensor) -
     derivatives = known_derivatives(gradient, v)
     linear, coefficients = [], []
     for i, name in enumerate(names):
-        if name == "projection" and 2 * k > n:
+        if name in KNOWN and 2 * k > n:
             m = min(k, n)
             sizes = [min(size, m) for size in run.k]
-            estimates[:, i] = known_projection(gradient, v[:, :m], sizes)
+            estimates[:, i] = KNOWN[name](gradient, v[:, :m], sizes)
             continue
         linear.append(i)
         if name == "projection":
-            coefficients.append(projection(v, derivatives, run.k))
+            coefficients.append(AGGREGATIONS[name](v, derivatives, run.k))
         else:
             aggregate = AGGREGATIONS[name]
             coefficients.append(v.new_zeros(len(v), len(run.k), k))
@@ -229,23 +232,8 @@ def _exact_norm(run: QualityRun, n: int, generator: torch.Generator) -> Tensor:
     if run.gradient.endswith("normalized"):
         return torch.ones(1, dtype=torch.float64)
     if run.gradient == "random":
-        return (2 * _gamma(n / 2, run.samples, generator)).sqrt()
+        return (2 * gamma(n / 2, generator, (run.samples,))).sqrt()
     return torch.tensor([math.sqrt(n)], dtype=torch.float64)
-
-
-def _beta(a: float, b: float, samples: int, generator: torch.Generator) -> Tensor:
-    """Beta(a, b) as G/(G + H) of two gamma variables; 1 where b = 0."""
-    g, h = _gamma(a, samples, generator), _gamma(b, samples, generator)
-    return g / (g + h)
-
-
-def _gamma(a: float, samples: int, generator: torch.Generator) -> Tensor:
-    """Gamma(a, 1) in float64; 0 where a = 0."""
-    if a == 0:
-        return torch.zeros(samples, dtype=torch.float64)
-    shape = torch.full((samples,), a, dtype=torch.float64)
-    # what torch.distributions draws with too, but there no generator can be given
-    return torch._standard_gamma(shape, generator=generator)
 
 
 def _generator(seed: int, n: int, sample: int, device: torch.device | str) -> torch.Generator:

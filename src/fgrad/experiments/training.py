@@ -64,7 +64,8 @@ def checkpoint_of(run: TrainRun, context: Context) -> Checkpoint | None:
     if context.target is None:
         return None
     on = choose_device(run.device).type
-    key = identity.key(run.model_dump(mode="json"), context.code, on)
+    plain = run.model_dump(mode="json")
+    key = identity.digest(identity.description(plain, context.code, on))
     return Checkpoint(files.beside(context.target, key, "checkpoint"), key)
 
 

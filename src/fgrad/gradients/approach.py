@@ -5,14 +5,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from fgrad.errors import Model, one_of
-from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+from fgrad.gradients.registry import AGGREGATIONS, LAWS, SAMPLERS
 
 Aggregation = Annotated[str, one_of("aggregation", AGGREGATIONS)]
 
 Sampler = Annotated[str, one_of("sampler", SAMPLERS)]
-
-LAWS = ("projection", "mean", "sum", "mean-times-n")
-"""Aggregations whose law is known in closed form for normal tangents."""
 
 
 class Approach(Model):

@@ -8,15 +8,15 @@ product, which is how large experiments are simulated).
 Source: the paper, section 3; Baydin et al., Gradients without Backpropagation, 2022.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fgrad.gradients import aggregation, laws, tangents
-from fgrad.gradients.approach import LAWS, Approach
-from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+from fgrad.gradients.approach import Approach
+from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, LAWS, SAMPLERS
+from fgrad.gradients.tangents import Generators
 
 Scalar = Callable[[Tensor], Tensor]
 
@@ -69,40 +69,6 @@ def known_derivatives(gradient: Tensor, directions: Tensor) -> Tensor:
     return (gradient.unsqueeze(-2) @ directions.mT).squeeze(-2)
 
 
-def known_projection(gradient: Tensor, directions: Tensor, nested: Sequence[int]) -> Tensor:
-    """P_U(∇f) for the leading subsets of the tangents, from a known gradient.
-
-    With Vᵀ's orthonormal factor, V = Q R, the coordinates of ∇f are Qᵀ∇f and the first m of them
-    belong to the first m tangents. Householder's Q is orthogonal to rounding whatever the tangents,
-    so float32 is enough even for k = n, where the normal equations need float64 and take twice the
-    time. (A forward pass knows d alone: `fgrad.gradients.aggregation.projection`.)
-
-    Args:
-        gradient: [B, n].
-        directions: [B, k, n] with k ≤ n.
-        nested: sizes m ≤ k of leading subsets.
-
-    Returns:
-        [B, len(nested), n].
-    """
-    factor, scales = torch.geqrf(directions.mT)
-    sines = factor.diagonal(dim1=-2, dim2=-1).abs() / directions.norm(dim=-1)
-    size = torch.tensor(nested, device=gradient.device)
-    leading = torch.arange(gradient.shape[-1], device=gradient.device)[:, None] < size
-    coordinates = torch.ormqr(factor, scales, gradient.unsqueeze(-1), transpose=True) * leading
-    projected: Tensor = torch.ormqr(factor, scales, coordinates).mT
-    unsure = (sines < 1e-5).any(-1)  # float32 cannot tell whether these are dependent
-    if bool(unsure.any()):
-
-        def solve(gradient: Tensor, v: Tensor) -> Tensor:
-            d = known_derivatives(gradient, v)
-            return combine(aggregation.projection(v, d, nested), v)
-
-        again = aggregation._on_rows(unsure, solve, gradient.double(), directions.double())
-        projected[unsure] = again.to(projected.dtype)
-    return projected
-
-
 def combine(coefficients: Tensor, directions: Tensor) -> Tensor:
     """The estimate g = Σ cᵢ vᵢ, computed in the precision of the coefficients.
 
@@ -119,7 +85,7 @@ def combine(coefficients: Tensor, directions: Tensor) -> Tensor:
 def draw(
     approach: Approach,
     size: tuple[int, ...],
-    generator: tangents.Generators,
+    generator: Generators,
     angle: float | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
@@ -151,10 +117,11 @@ def draw(
     if approach.independent:
         if size[-2] > size[-1]:
             raise ValueError(f"no k = {size[-2]} tangents are independent in n = {size[-1]}")
+        independent = CONDITIONS["independent"]
         each = [generator] if isinstance(generator, torch.Generator) else generator
         for g, entry in zip(each, v[None] if v.ndim == len(size) else v, strict=True):
             for one in entry.view(-1, *size[-2:]):
-                while not aggregation._independent(one):
+                while not independent(one):
                     one.copy_(sampler(size[-2:], g, dtype=dtype, **options))
     return v / v.norm(dim=-1, keepdim=True) if approach.normalize else v
 
@@ -187,66 +154,14 @@ def coefficients(approach: Approach, directions: Tensor, derivatives: Tensor) ->
     """
     assert approach.aggregation is not None
     k, n = directions.shape[-2:]
+    options: dict[str, bool] = {}
     if approach.aggregation == "projection":
         # so many normal tangents are never near dependent: min sin² ~ Beta((n−k+1)/2, (k−1)/2)
-        apart = approach.tangents == "normal" and n >= max(4 * k, 256)
-        c = aggregation.projection(directions, derivatives, apart=apart)
-    else:
-        c = AGGREGATIONS[approach.aggregation](directions, derivatives)
+        options["apart"] = approach.tangents == "normal" and n >= max(4 * k, 256)
+    c = AGGREGATIONS[approach.aggregation](directions, derivatives, **options)
     if approach.scale:
-        c = c / laws.expected_norm_ratio(approach.aggregation, n, k, approach.normalize)
+        c = c / float(LAWS[approach.aggregation].expected_ratio(n, k, approach.normalize))
     return c
-
-
-def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """An estimate drawn from its exact law, in O(n) time and memory whatever k is.
-
-    Of k normal tangents only their part along û = ∇f/‖∇f‖ and one direction r ⊥ û, uniform on its
-    sphere, enter the estimate (the paper, section 3; `fgrad.gradients.laws`):
-
-    * mean: ‖∇f‖ (q/k û + √q/k w), q ~ χ²(k), w the part of an N(0, I) vector orthogonal to û;
-    * projection, k < n: ‖∇f‖ (B û + √(B(1−B)) r) with B ~ Beta(k/2, (n−k)/2); ∇f itself for k ≥ n.
-
-    Args:
-        approach: normal tangents, not normalised, and one of
-            `fgrad.gradients.approach.LAWS`.
-        gradient: ∇f [n].
-        k: number of tangents.
-        generator: on the gradient's device.
-
-    Returns:
-        [n], of the same distribution as `aggregate` of k drawn tangents; zeros where ∇f is zero.
-
-    Raises:
-        ValueError: if no law is known for the approach.
-    """
-    if not approach.has_law:
-        raise ValueError(f"an exact law is known for normal tangents and {', '.join(LAWS)}")
-    name, n = approach.aggregation, len(gradient)
-    correction = laws.expected_norm_ratio(str(name), n, k) if approach.scale else 1.0
-    if name == "projection" and k >= n:
-        return gradient / correction
-    norm = gradient.norm()
-    unit = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
-    across = torch.empty_like(gradient).normal_(generator=generator)
-    across -= (across @ unit) * unit
-
-    def gamma(a: float) -> Tensor:
-        shape = torch.full((), a, dtype=torch.float64, device=gradient.device)
-        # what torch.distributions draws with too, but there no generator can be given
-        return torch._standard_gamma(shape, generator=generator)
-
-    if name == "projection":
-        g, h = gamma(k / 2), gamma((n - k) / 2)
-        beta = g / (g + h)
-        along, length = beta, (beta * (1 - beta)).sqrt() / across.norm()
-    else:
-        q = 2 * gamma(k / 2)
-        times = {"mean": 1.0, "sum": float(k), "mean-times-n": float(n)}[str(name)]
-        along, length = times * q / k, times * q.sqrt() / k
-    scale = norm / correction
-    estimate: Tensor = (scale * along).to(unit.dtype) * unit
-    return estimate.add_(across.mul_((scale * length).to(unit.dtype)))
 
 
 def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:

@@ -1,24 +1,126 @@
-"""Closed-form laws of forward gradients with normal tangents.
+"""Closed-form laws of forward gradients with normal tangents: each once, expected and sampled.
 
-With k tangents v ~ N(0, I) in Rⁿ and d = Vᵀ∇f, the law of an estimate does not depend on ∇f but
-through its norm. Three laws cover everything:
+With k tangents v ~ N(0, I) in Rⁿ and d = Vᵀ∇f, the law of an estimate g does not depend on ∇f but
+through its norm. Two laws cover everything:
 
-* projection, k ≤ n: ‖P_U∇f‖ / ‖∇f‖ = cos(P_U∇f, ∇f) = √B with B ~ Beta(k/2, (n−k)/2);
-* mean: cos = √B with B ~ Beta(k/2, (n−1)/2), and ‖mean‖ / ‖∇f‖ = T √B / k with an independent
+* `Projection`, k ≤ n: ‖P_U∇f‖ / ‖∇f‖ = cos(P_U∇f, ∇f) = √B with B ~ Beta(k/2, (n−k)/2);
+* `Mean`: cos = √B with B ~ Beta(k/2, (n−1)/2), and ‖mean‖ / ‖∇f‖ = T √B / k with an independent
   T ~ χ²(n+k−1). (z = Vᵀ∇f/‖∇f‖ gives the component ‖z‖²/k along ∇f and an orthogonal part of norm
-  √(‖z‖² χ²(n−1))/k; B = ‖z‖²/(‖z‖² + χ²(n−1)) and T, their sum, are independent.)
-* sum: k times the mean.
+  √(‖z‖² χ²(n−1))/k; B = ‖z‖²/(‖z‖² + χ²(n−1)) and T, their sum, are independent.) The sum is k
+  times, `mean-times-n` n times that.
 
-Everything is vectorised over n and k and needs no torch. Source: the paper, section 3, and the
-standard facts about chi-squared and beta variables.
+So cos² = G/(G+H) of two gamma variables G ~ Γ(a, 1) and H ~ Γ(b, 1) in either law, whose shapes
+(a, b) each law states. A law's ``expected_ratio`` is E[‖g‖/‖∇f‖]; its ``polar`` and ``parts`` turn
+drawn gamma variables into samples (`fgrad.gradients.sampling`). This module calls methods of the
+tensors it is given and never imports torch. Expectations are vectorised over n and k.
+
+Source: the paper, section 3, and the standard facts about chi-squared and beta variables.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from fgrad.gradients.registry import LAWS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Floats = npt.NDArray[np.float64]
 Number = npt.ArrayLike
+Gamma = Callable[[float], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Law of P_U∇f: ‖g‖/‖∇f‖ = cos = √B with B ~ Beta(k/2, (n−k)/2); ∇f itself for k ≥ n."""
+
+    def shapes(self, n: Number, k: Number) -> tuple[Floats, Floats]:
+        """Shapes (a, b) of cos²; b = 0 for k ≥ n."""
+        n, k = np.asarray(n, dtype=float), np.asarray(k, dtype=float)
+        return np.asarray(k / 2), np.asarray(np.maximum(n - k, 0) / 2)
+
+    def expected_ratio(self, n: Number, k: Number, unit: bool = False) -> Floats:
+        """E[‖g‖/‖∇f‖]; it is the same for unit-norm tangents."""
+        return expected_root_beta(*self.shapes(n, k))
+
+    def certain(self, n: int, k: int) -> bool:
+        """Whether the estimate is ∇f itself."""
+        return k >= n
+
+    def polar(self, g: Tensor, h: Tensor, n: int, k: int) -> tuple[Tensor, Tensor]:
+        """Samples of ‖g‖/‖∇f‖ and of cos(g, ∇f) from gamma variables of the law's shapes."""
+        cosine = (g / (g + h)).sqrt()
+        return cosine, cosine
+
+    def parts(self, gamma: Gamma, across: Tensor, n: int, k: int) -> tuple[Tensor, Tensor]:
+        """A sample g = ‖∇f‖ (x û + y w) with û = ∇f/‖∇f‖ and a given w.
+
+        Args:
+            gamma: draws a gamma variable of a shape.
+            across: w [n], the part of an N(0, I) vector that is orthogonal to û.
+            n: dimension.
+            k: number of tangents, below n.
+
+        Returns:
+            x and y.
+        """
+        a, b = map(float, self.shapes(n, k))
+        g, h = gamma(a), gamma(b)
+        beta = g / (g + h)
+        return beta, (beta * (1 - beta)).sqrt() / across.norm()
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Law of a multiple of V d / k: cos² ~ Beta(k/2, (n−1)/2), ‖g‖/‖∇f‖ = f T cos / k.
+
+    Args:
+        factor: (n, k) → f; 1 for the mean itself.
+    """
+
+    factor: Callable[[int, int], float]
+
+    def shapes(self, n: Number, k: Number) -> tuple[Floats, Floats]:
+        """Shapes (a, b) of cos²."""
+        n, k = np.asarray(n, dtype=float), np.asarray(k, dtype=float)
+        return np.asarray(k / 2), np.asarray((n - 1) / 2)
+
+    def expected_ratio(self, n: int, k: int, unit: bool = False) -> float:
+        """E[‖g‖/‖∇f‖] = f (n+k−1)/k · E√B.
+
+        For unit-norm tangents, where there is no closed form, the root of the second moment.
+        """
+        mean = np.sqrt(mean_squared_ratio(n, k, unit=True)) if unit else mean_ratio(n, k)
+        return self.factor(n, k) * float(mean)
+
+    def certain(self, n: int, k: int) -> bool:
+        """Whether the estimate is ∇f itself; never."""
+        return False
+
+    def polar(self, g: Tensor, h: Tensor, n: int, k: int) -> tuple[Tensor, Tensor]:
+        """As `Projection.polar`."""
+        cosine = (g / (g + h)).sqrt()
+        return 2 * (g + h) * cosine / k * self.factor(n, k), cosine
+
+    def parts(self, gamma: Gamma, across: Tensor, n: int, k: int) -> tuple[Tensor, Tensor]:
+        """As `Projection.parts`, for any k; ‖w‖² is the second gamma variable, doubled."""
+        factor, q = self.factor(n, k), 2 * gamma(float(self.shapes(n, k)[0]))
+        return factor * q / k, factor * q.sqrt() / k
+
+
+Law = Projection | Mean
+
+PROJECTION = Projection()
+MEAN = Mean(lambda n, k: 1.0)
+SUM = Mean(lambda n, k: float(k))
+MEAN_TIMES_N = Mean(lambda n, k: float(n))
 
 
 def expected_root_beta(a: Number, b: Number) -> Floats:
@@ -42,15 +144,12 @@ def projection_ratio(n: Number, k: Number) -> Floats:
         n: dimension, ≥ 1.
         k: number of tangents, ≥ 1.
     """
-    n = np.asarray(n, dtype=float)
-    used = np.minimum(np.asarray(k, dtype=float), n)
-    return expected_root_beta(used / 2, (n - used) / 2)
+    return PROJECTION.expected_ratio(n, k)
 
 
 def mean_cosine(n: Number, k: Number) -> Floats:
     """E[cos(mean, ∇f)] = E√B, B ~ Beta(k/2, (n−1)/2); see `projection_ratio` for n and k."""
-    n, k = np.asarray(n, dtype=float), np.asarray(k, dtype=float)
-    return expected_root_beta(k / 2, (n - 1) / 2)
+    return expected_root_beta(*MEAN.shapes(n, k))
 
 
 def mean_ratio(n: Number, k: Number) -> Floats:
@@ -79,18 +178,14 @@ def expected_norm_ratio(aggregation: str, n: int, k: int, unit: bool = False) ->
         n: dimension.
         k: number of tangents.
         unit: whether every tangent is normalised; the root of the second moment stands in for
-            the expectation then, which has no closed form.
+            the expectation then where that has no closed form.
 
     Raises:
         ValueError: if no expectation is known for the aggregation.
     """
-    if aggregation == "projection":
-        return float(projection_ratio(n, k))
-    factor = {"mean": 1.0, "sum": float(k), "mean-times-n": float(n)}.get(aggregation)
-    if factor is None:
+    if aggregation not in LAWS:
         raise ValueError(f"no expected norm is known for the aggregation {aggregation!r}")
-    mean = np.sqrt(mean_squared_ratio(n, k, unit=True)) if unit else mean_ratio(n, k)
-    return factor * float(mean)
+    return float(LAWS[aggregation].expected_ratio(n, k, unit))
 
 
 def _half_step(x: Floats) -> Floats:

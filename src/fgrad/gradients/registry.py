@@ -1,4 +1,8 @@
-"""Names of samplers and aggregations that a configuration can use, and where they are defined."""
+"""What is looked up by name, and where it is defined; torch is not imported.
+
+So a run refers to what it names and to nothing beside it: whatever a kind of run can do without is
+reached through one of these tables.
+"""
 
 from collections import UserDict
 from collections.abc import Callable
@@ -7,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from fgrad.gradients.laws import Law
 
 T = TypeVar("T")
 
@@ -46,3 +52,35 @@ AGGREGATIONS: Registry[Callable[..., "Tensor"]] = Registry(
         "projection": "fgrad.gradients.aggregation:projection",
     }
 )
+
+LAWS: Registry["Law"] = Registry(
+    {
+        "projection": "fgrad.gradients.laws:PROJECTION",
+        "mean": "fgrad.gradients.laws:MEAN",
+        "sum": "fgrad.gradients.laws:SUM",
+        "mean-times-n": "fgrad.gradients.laws:MEAN_TIMES_N",
+    }
+)
+"""Aggregations whose law is known in closed form for normal tangents."""
+
+CONDITIONS: Registry[Callable[["Tensor"], bool]] = Registry(
+    {"independent": "fgrad.gradients.solve:independent"}
+)
+"""What tangents are drawn again for until it holds: options of an approach."""
+
+KNOWN: Registry[Callable[..., "Tensor"]] = Registry(
+    {"projection": "fgrad.gradients.solve:known_projection"}
+)
+"""Aggregations with a way of their own where ∇f itself is known and tangents are many."""
+
+MODES: Registry[Callable[..., "Tensor"]] = Registry(
+    {
+        "backpropagation": "fgrad.gradients.chain:backpropagate",
+        "activations-sim": "fgrad.gradients.activations:simulated",
+        "activations-fwad": "fgrad.gradients.activations:forward",
+        "weights-sim": "fgrad.gradients.weights:simulated",
+        "weights-exact": "fgrad.gradients.weights:exact",
+        "weights-fwad": "fgrad.gradients.weights:forward",
+    }
+)
+"""What the tangents of a network perturb, and where their directional derivatives come from."""

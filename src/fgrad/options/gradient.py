@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from fgrad.errors import Model
 from fgrad.gradients.approach import APPROACHES, Approach
-from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, LAWS, SAMPLERS
 from fgrad.options.base import Count
 
 
@@ -55,6 +55,9 @@ class GradientTask(Derivatives):
 
     def gradient_code(self) -> list[str]:
         """Definitions that the gradient's name stands for."""
-        if self.how.aggregation is None:
+        how = self.how
+        if how.aggregation is None:
             return []
-        return [AGGREGATIONS.where[self.how.aggregation], SAMPLERS.where[self.how.tangents]]
+        code = [AGGREGATIONS.where[how.aggregation], SAMPLERS.where[how.tangents]]
+        code += [LAWS.where[how.aggregation]] if how.scale else []
+        return code + ([CONDITIONS.where["independent"]] if how.independent else [])

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fgrad.errors import one_of
+from fgrad.gradients.registry import LAWS, MODES
 from fgrad.options.base import Count, JobOptions, Name, Rate, Seed
 from fgrad.options.gradient import Derivatives, GradientTask
 from fgrad.options.search import SearchOptions
@@ -73,8 +74,7 @@ class TrainTask(TrainOptions, GradientTask):
             raise ValueError(f"width = {self.width}: model {self.model} has none, only fc")
         if self.how.tangents == "angle":
             raise ValueError("tangents at an angle are for sections 4.1 to 4.3")
-        lawful = self.how.has_law and self.perturb == "weights" and self.mode == "sim"
-        if self.tangents == "exact" and not lawful:
+        if self.tangents == "exact" and not self._lawful:
             raise ValueError(
                 "tangents exact needs perturb weights, mode sim and an aggregation of normal "
                 "tangents whose law is known"
@@ -85,7 +85,21 @@ class TrainTask(TrainOptions, GradientTask):
 
     def named(self) -> list[str]:
         """Definitions that names among the options stand for."""
-        return [MODELS.where[self.model], DATASETS.where[self.dataset], *self.gradient_code()]
+        problem = [MODELS.where[self.model], DATASETS.where[self.dataset]]
+        return [*problem, *self.gradient_code(), *self._mode_code()]
+
+    @property
+    def _lawful(self) -> bool:
+        """Whether the estimate may be drawn from its law."""
+        return self.how.has_law and self.perturb == "weights" and self.mode == "sim"
+
+    def _mode_code(self) -> list[str]:
+        aggregation = self.how.aggregation
+        if aggregation is None:
+            return [MODES.where["backpropagation"]]
+        if self._lawful and self.tangents != "explicit":
+            return [MODES.where["weights-exact"], LAWS.where[aggregation]]
+        return [MODES.where[f"{self.perturb}-{self.mode}"]]
 
 
 class UnratedTrainRun(TrainTask, JobOptions):

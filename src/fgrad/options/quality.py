@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from fgrad.errors import unique
 from fgrad.gradients.approach import Aggregation
-from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS, SAMPLERS
 from fgrad.options.base import Count, Degrees, JobOptions, Seed, TrueGradient, Unique
 
 
@@ -50,8 +50,10 @@ class QualityRun(JobOptions):
     def code(self) -> tuple[str, ...]:
         """As `JobOptions.code`."""
         if self.method == "exact":
-            return ("fgrad.experiments.quality:compute_exact",)
+            laws = (LAWS.where[name] for name in self.aggregations)
+            return ("fgrad.experiments.quality:compute_exact", *laws)
         sampler = SAMPLERS.where["normal" if self.angle is None else "angle"]
         names = dict.fromkeys((*self.aggregations, *self.normalized))
-        named = (AGGREGATIONS.where[name] for name in names)
+        named = [AGGREGATIONS.where[name] for name in names]
+        named += [KNOWN.where[name] for name in names if name in KNOWN]
         return ("fgrad.experiments.quality:compute_direct", sampler, *named)

@@ -7,6 +7,9 @@ from pydantic import AfterValidator, Field
 from fgrad.errors import Model
 from fgrad.options.base import LOWEST, Rate, Seed
 
+FRESH = 5
+"""Seeds by which a found rate is compared with the published one."""
+
 
 def six_digits(rate: float) -> float:
     """A rate as the tables have it."""
@@ -21,6 +24,10 @@ def rising(bounds: tuple[float, float]) -> tuple[float, float]:
     if not low < high:
         raise ValueError("the first bound must be below the second, to six digits")
     return low, high
+
+
+FRESH = 5
+"""Seeds by which a found rate is compared with the published one."""
 
 
 class SearchOptions(Model):

@@ -1,5 +1,6 @@
 """From runs to what figures, tables and claims read: one small table for each question."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,10 @@ import pyarrow.parquet as pq
 from fgrad.paper.stats import describe, half_width
 from fgrad.problems.functions import resolution
 from fgrad.problems.registry import FUNCTIONS
-from fgrad.store import files, parquet, schemas
+from fgrad.store import files, parquet
 
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
-
-METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
-PARTS = ("train", "val", "test")
 
 CURVE_POINTS = 160
 """Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
@@ -46,7 +44,10 @@ def quality(paths: Sequence[str]) -> pd.DataFrame:
     frames = [_quality(path) for path in paths]
     by = ["n", "k", "aggregation", "normalized", "angle_deg"]
     frame = pd.concat(frames, ignore_index=True)
-    described = describe(frame, by, [*METRICS, "squared_ratio"])
+    metrics = [
+        name for name in map(str, frame.select_dtypes("float")) if name not in (*by, "margin")
+    ]
+    described = describe(frame, by, metrics)
     margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
     return described.merge(margin.reset_index(), on=by)
 
@@ -107,7 +108,7 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
         `describe` for every loss and accuracy.
     """
     frame = pd.concat([_epochs(path) for path in paths], ignore_index=True)
-    metrics = [name for name in schemas.NETWORKS if name.endswith(("_loss", "_accuracy"))]
+    metrics = [name for name in map(str, frame) if name.endswith(("_loss", "_accuracy"))]
     parts = []
     for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
         last = int(cell["epoch"].max())
@@ -177,12 +178,18 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({key: kind for key, kind in kinds.items() if key in by})
 
 
-def write(frame: pd.DataFrame, path: str) -> None:
-    """Write a summary whole or not at all."""
+def write(frame: pd.DataFrame, path: str, older: str = "") -> None:
+    """Write a summary whole or not at all.
+
+    Args:
+        frame: what is summarised.
+        path: Parquet file.
+        older: which runs were made by older code, to be said wherever the summary is shown.
+    """
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = (table.schema.metadata or {}) | {parquet.KEY: json.dumps({"older": older}).encode()}
     with files.atomic(path) as temporary:
-        pq.write_table(
-            pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd"
-        )
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
 
 def _quality(path: str) -> pd.DataFrame:
@@ -255,7 +262,7 @@ def _curve(path: str) -> pd.DataFrame:
 
 def _epochs(path: str) -> pd.DataFrame:
     frame = parquet.read(path)
-    losses = [f"{part}_loss" for part in PARTS]
+    losses = [name for name in map(str, frame) if name.endswith("_loss")]
     frame[losses] = frame[losses].fillna(np.inf)
     if parquet.provenance(path)["stop"] == "diverged":
         frame.loc[frame.index[-1], losses] = np.inf

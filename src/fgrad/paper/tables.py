@@ -1,6 +1,7 @@
 """Tables of the paper as LaTeX, CSV and Markdown."""
 
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -119,14 +120,17 @@ def write(frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str
         csv: path.
         markdown: path.
         latex: path; a ``longtable`` that needs the packages longtable and booktabs.
-        caption: of the LaTeX table.
+        caption: of the LaTeX table, as in `fgrad.paper.contents`.
     """
     shown = frame.astype(object).where(frame.notna(), "")
     shown = shown.map(lambda cell: f"{cell:.6g}" if isinstance(cell, float) else str(cell))
-    escaped = shown.map(lambda cell: cell.replace("±", r"$\pm$").replace("_", r"\_"))
-    escaped.columns = [column.replace("_", r"\_") for column in frame.columns]
+    escaped = shown.map(_latex)
+    escaped.columns = [_latex(column) for column in frame.columns]
     text = escaped.to_latex(
-        index=False, longtable=True, caption=caption, column_format="l" * len(frame.columns)
+        index=False,
+        longtable=True,
+        caption=_latex(_marked(caption)),
+        column_format="l" * len(frame.columns),
     )
     texts = {
         csv: frame.to_csv(index=False),
@@ -136,6 +140,16 @@ def write(frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str
     for path, content in texts.items():
         with atomic(Path(path)) as temporary:
             temporary.write_text(content, encoding="utf-8")
+
+
+def _marked(caption: str) -> str:
+    """The markup of captions, ``*emphasis*`` and double backquotes, as LaTeX."""
+    caption = re.sub(r"``(.+?)``", r"\\texttt{\1}", caption)
+    return re.sub(r"\*(.+?)\*", r"\\emph{\1}", caption)
+
+
+def _latex(text: str) -> str:
+    return text.replace("±", r"$\pm$").replace("_", r"\_").replace("%", r"\%")
 
 
 def _methods(frame: pd.DataFrame) -> pd.Series:

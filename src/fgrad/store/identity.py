@@ -5,10 +5,11 @@ Options that define the numbers are compared; `RECORDED` ones are kept in the fi
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,16 +26,18 @@ class Asked:
     """What a configuration asks of a result file.
 
     Args:
-        path: the file.
+        path: the file, below the working directory.
+        kind: the class of its options, as ``module:attribute``.
         run: the options of its job that define numbers, as plain values; without ``lr`` where the
             rate is searched for.
-        code: fingerprints that its code may have.
+        code: fingerprints that its code may have; ``None`` for none recorded.
         search: the file of the search that finds its rate, if it waits for one.
     """
 
     path: str
+    kind: str
     run: dict[str, Any]
-    code: tuple[str, ...]
+    code: tuple[str | None, ...]
     search: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -53,8 +56,8 @@ def digest(content: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def described(run: Mapping[str, Any], code: str, on: str) -> dict[str, Any]:
-    """Whatever the numbers of a job that goes on after a kill depend on, by name.
+def description(run: Mapping[str, Any], code: str, on: str) -> dict[str, Any]:
+    """All that the numbers of a job depend on, by name; its `digest` names what it leaves behind.
 
     Args:
         run: options; their threads count too, as they may change the last bits.
@@ -65,18 +68,12 @@ def described(run: Mapping[str, Any], code: str, on: str) -> dict[str, Any]:
     return defining(run) | threads | {"code": code, "torch": version("torch"), "on": on}
 
 
-def key(run: Mapping[str, Any], code: str, on: str) -> str:
-    """Name of what a restart goes on with; arguments as of `described`."""
-    return digest(described(run, code, on))
-
-
-def difference(asked: Asked, kind: type[Model]) -> str:
+def difference(asked: Asked) -> str:
     """What a file is not that was asked for, in words; empty if it is the one.
 
-    Args:
-        asked: what it should be.
-        kind: of options. Those that a file does not know of have their defaults.
+    Options that the file does not know of, as they came later, have their defaults.
     """
+    kind: type[Model] = resolve_name(asked.kind)
     if not Path(asked.path).exists():
         return "missing"
     try:
@@ -95,20 +92,19 @@ def difference(asked: Asked, kind: type[Model]) -> str:
     return _code_difference(made, asked.code)
 
 
-def check(asked: Mapping[str, Any], kind: type[Model]) -> None:
-    """Refuse a file that is not the one that was asked for.
+def check(asked: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse files that are not the ones that were asked for.
 
     Args:
-        asked: `Asked.plain`.
-        kind: as in `difference`.
+        asked: `Asked.plain` of each.
 
     Raises:
-        ConfigError: naming the file and what differs.
+        ConfigError: naming the first such file and what differs.
     """
-    one = Asked(**asked)
-    differs = difference(one, kind)
-    if differs:
-        raise ConfigError(f"{one.path}: {differs}; run snakemake again, it will be made anew")
+    for one in (Asked(**plain) for plain in asked):
+        differs = difference(one)
+        if differs:
+            raise ConfigError(f"{one.path}: {differs}; run snakemake again, it will be made anew")
 
 
 def found_rate(search: str) -> float:
@@ -132,8 +128,32 @@ def _rate(asked: Asked) -> dict[str, float]:
     return {} if asked.search is None else {"lr": found_rate(asked.search)}
 
 
-def _code_difference(made: Mapping[str, Any], code: Sequence[str]) -> str:
+def _code_difference(made: Mapping[str, Any], code: Sequence[str | None]) -> str:
     known = made.get("code"), made.get("accepted", {}).get("code")
     if set(known) & set(code):
         return ""
     return f"made by other code ({made.get('code') or 'not recorded'}, now {code[0]})"
+
+
+def older(paths: Iterable[str]) -> str:
+    """In words, which of some results were made by older code and taken over on purpose.
+
+    Args:
+        paths: of results.
+    """
+    made = [parquet.provenance(path) for path in paths]
+    codes = [str(one["code"]) for one in made if one.get("accepted")]
+    if not codes:
+        return ""
+    names = ", ".join(sorted(set(codes)))
+    return f"{len(codes)} of {len(made)} runs were made by older code ({names})"
+
+
+def notes(summaries: Iterable[str]) -> str:
+    """What is to be said wherever some summaries are shown: `older` of the runs behind them."""
+    return sentences(*dict.fromkeys(parquet.provenance(one).get("older", "") for one in summaries))
+
+
+def sentences(*parts: str) -> str:
+    """The parts that say something, one after the other."""
+    return " ".join(f"{part.rstrip('.')}." for part in parts if part)

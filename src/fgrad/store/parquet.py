@@ -59,12 +59,35 @@ def write(
     }
     table = pa.table(data, schema=pa.schema(list(schema.items()), metadata=metadata))
     floats = [name for name, kind in schema.items() if kind == FLOAT and name in arrays]
+    _save(path, table, floats)
+
+
+def restamp(path: Path | str, **changes: Any) -> None:
+    """Record something else of how a result came about; its values stay as they are.
+
+    Args:
+        path: Parquet file.
+        changes: what is added to its provenance, or replaces what is there.
+
+    Raises:
+        ConfigError: as `read`, or if the file cannot be written.
+    """
+    table = _table(path, None)
+    known = provenance(path) | changes
+    metadata = (table.schema.metadata or {}) | {KEY: json.dumps(known).encode()}
+    varied = [n for n in table.column_names if table.schema.field(n).type == FLOAT]
+    floats = [name for name in varied if len(table[name].unique()) > 1]
+    _save(path, table.replace_schema_metadata(metadata), floats)
+
+
+def _save(path: Path | str, table: pa.Table, floats: list[str]) -> None:
+    """Write a table whole or not at all; columns of many floats are packed by bytes."""
     with atomic(path) as temporary:
         pq.write_table(
             table,
             temporary,
             compression="zstd",
-            use_dictionary=[name for name in schema if name not in floats],
+            use_dictionary=[name for name in table.column_names if name not in floats],
             use_byte_stream_split=floats,
         )
 

@@ -144,7 +144,7 @@ def carry_out(
     Raises:
         ConfigError: as `conduct`.
     """
-    description = identity.described(search.model_dump(mode="json"), context.code, on)
+    description = identity.description(search.model_dump(mode="json"), context.code, on)
     assert context.target is not None
     key = identity.digest(description)
     journal = files.beside(context.target, key, "journal")

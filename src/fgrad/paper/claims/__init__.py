@@ -1,35 +1,36 @@
 """The paper's statements, each as a check that could fail.
 
-A claim is a function from the summaries to a `Verdict`, registered by
-`fgrad.paper.claims.check.claim`.
+A check is a function from frames to a `fgrad.paper.claims.check.Verdict`; which statement it
+decides, and from which summaries, is said in `fgrad.paper.contents`.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pandas as pd
 
-from fgrad.paper.claims import functions, networks, quality, search
-from fgrad.paper.claims.check import CLAIMS, Summaries
 from fgrad.store.files import atomic
 
-MODULES = (quality, functions, networks, search)
-"""Their claims, in the paper's order."""
 
-
-def judge(summaries: Summaries, section: str) -> list[dict[str, str]]:
-    """Every claim of a section with its verdict, in the paper's order.
+def judge(
+    claims: Sequence[Mapping[str, Any]], frames: Mapping[str, pd.DataFrame], note: str = ""
+) -> list[dict[str, str]]:
+    """Every claim with its verdict.
 
     Args:
-        summaries: those of the section, by name.
-        section: its number; a claim that also belongs to section 3 is among those of 4.1.
+        claims: plain values, as `fgrad.paper.contents.Section.questions` gives them.
+        frames: the summaries they are judged by, by name.
+        note: said of the evidence of each.
     """
     judged = []
-    for one in CLAIMS:
-        if one.section.endswith(section):
-            entry = {"name": one.name, "section": one.section, "statement": one.statement}
-            judged.append(entry | asdict(one.check(summaries)))
+    for claim in claims:
+        verdict = resolve_name(claim["check"])(*(frames[name] for name in claim["of"]))
+        judged.append({key: claim[key] for key in ("name", "section", "statement")})
+        judged[-1] |= asdict(verdict) | ({"note": note} if note else {})
     return judged
 
 
@@ -52,7 +53,8 @@ def write(judged: list[dict[str, str]], markdown: str, as_json: str, scale: str)
             f"Section {one['section']}. {one['statement']}",
             "",
         ]
-        lines += [f"- Evidence: {one['evidence']}", f"- Tolerance: {one['tolerance']}", ""]
+        lines += [f"- Evidence: {one['evidence']}", f"- Tolerance: {one['tolerance']}"]
+        lines += [f"- Note: {one['note']}", ""] if "note" in one else [""]
     content = {
         markdown: "\n".join(lines),
         as_json: json.dumps(judged, indent=2, ensure_ascii=False) + "\n",

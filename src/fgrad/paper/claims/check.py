@@ -6,7 +6,6 @@ each test is divided by their number (Bonferroni), so that a true claim fails wi
 which adds to it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +15,6 @@ from fgrad.paper.stats import worse
 
 LEVEL = 0.01
 """Probability that a true claim fails, over all its tests."""
-
-Summaries = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -33,31 +30,6 @@ class Verdict:
     verdict: str
     evidence: str
     tolerance: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper and how it is checked."""
-
-    name: str
-    section: str
-    statement: str
-    check: Callable[[Summaries], Verdict]
-
-
-CLAIMS: list[Claim] = []
-
-
-def claim(
-    section: str, statement: str
-) -> Callable[[Callable[[Summaries], Verdict]], Callable[[Summaries], Verdict]]:
-    """Register a check under its name, with the section and the statement it decides."""
-
-    def register(check: Callable[[Summaries], Verdict]) -> Callable[[Summaries], Verdict]:
-        CLAIMS.append(Claim(check.__name__.replace("_", "-"), section, statement, check))
-        return check
-
-    return register
 
 
 def decide(holds: bool, evidence: str, tolerance: str) -> Verdict:

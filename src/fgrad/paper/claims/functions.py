@@ -5,9 +5,7 @@ import pandas as pd
 
 from fgrad.paper.claims.check import (
     LEVEL,
-    Summaries,
     Verdict,
-    claim,
     decide,
     listed,
     monotone,
@@ -15,7 +13,7 @@ from fgrad.paper.claims.check import (
     undecidable,
     with_single,
 )
-from fgrad.paper.claims.quality import plain, projection_follows_theory_in
+from fgrad.paper.claims.quality import plain
 from fgrad.paper.stats import worse
 from fgrad.paper.summary import SOLVED
 
@@ -31,24 +29,21 @@ LEFT = (
 )
 
 
-@claim("4.2", "More tangents optimise better: for every function and n less of the gap is left.")
-def more_tangents_optimise_better(summaries: Summaries) -> Verdict:
-    frame = with_single(_functions(summaries))
+def more_tangents_optimise_better(frame: pd.DataFrame) -> Verdict:
+    """Whether less of the gap is left the more tangents, for each function and n."""
+    frame = with_single(_judged(frame))
     by, best = ["function", "n", "gradient"], float(np.log10(SOLVED))
     return monotone(frame, by, "log_left", "k", sign=1, best=best, text=LEFT)
 
 
-@claim("4.2", "With the same tangents the projection optimises at least as well as the mean.")
-def projection_optimises_better(summaries: Summaries) -> Verdict:
-    frame = _functions(summaries)
-    return projection_against_mean(frame, ["function", "n"], "log_left", 1, LEFT)
+def projection_optimises_better(frame: pd.DataFrame) -> Verdict:
+    """Whether frog leaves no more of the gap than fg-mean, for each function, n and k."""
+    return projection_against_mean(_judged(frame), ["function", "n"], "log_left", 1, LEFT)
 
 
-@claim(
-    "4.2", "Multi-tangent forward gradients optimise in dimensions where the single tangent fails."
-)
-def multi_tangent_opens_dimensions(summaries: Summaries) -> Verdict:
-    frame = _functions(summaries)
+def multi_tangent_opens_dimensions(frame: pd.DataFrame) -> Verdict:
+    """Whether some k > 1 succeeds where the single tangent fails."""
+    frame = _judged(frame)
     opened, single_fails, deciding = [], 0, 0
     for (function, n), cell in frame.groupby(["function", "n"], sort=False):
         single = cell[(cell["gradient"] == "fg-mean") & (cell["k"] == 1)]
@@ -79,23 +74,15 @@ def multi_tangent_opens_dimensions(summaries: Summaries) -> Verdict:
     )
 
 
-@claim("4.3", "The quality of the projection does not depend on the angle between the tangents.")
-def projection_quality_ignores_angle(summaries: Summaries) -> Verdict:
-    return projection_follows_theory_in(summaries["angle_quality"])
-
-
-@claim(
-    "4.3",
-    "The quality of the mean does: the narrower the tangents, the lower its cosine similarity.",
-)
-def mean_quality_needs_angle(summaries: Summaries) -> Verdict:
-    frame = plain(summaries["angle_quality"], "mean")
+def mean_quality_needs_angle(frame: pd.DataFrame) -> Verdict:
+    """Whether the mean's cosine rises with the angle, for each k."""
+    frame = plain(frame, "mean")
     return monotone(frame, ["k"], "cosine", "angle_deg", sign=-1, best=1.0)
 
 
-@claim("4.3", "Descent with the projection does not depend on the angle between the tangents.")
-def projection_descent_ignores_angle(summaries: Summaries) -> Verdict:
-    spread = _spread_over_angles(summaries["angle_curves"], "frog")
+def projection_descent_ignores_angle(curves: pd.DataFrame) -> Verdict:
+    """Whether frog's curves are the same at every angle."""
+    spread = _spread_over_angles(curves, "frog")
     if spread is None:
         return undecidable("frog needs two angles with one learning rate")
     return decide(
@@ -107,13 +94,13 @@ def projection_descent_ignores_angle(summaries: Summaries) -> Verdict:
     )
 
 
-@claim("4.3", "Descent with the mean does depend on it: narrower tangents end higher.")
-def mean_descent_needs_angle(summaries: Summaries) -> Verdict:
-    return _worse_when_narrow(summaries["angle_functions"], "fg-mean")
+def mean_descent_needs_angle(frame: pd.DataFrame) -> Verdict:
+    """Whether fg-mean ends higher at the smallest angle, for each k."""
+    return _worse_when_narrow(frame, "fg-mean")
 
 
-def _functions(summaries: Summaries) -> pd.DataFrame:
-    frame = summaries["functions"]
+def _judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """Runs that can be told apart: of functions that vary and have a minimum."""
     return frame[~frame["degenerate"] & frame["log_left_mean"].notna()].reset_index(drop=True)
 
 

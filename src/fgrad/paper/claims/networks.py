@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fgrad.paper.claims.check import (
-    Summaries,
     Verdict,
-    claim,
     monotone,
     projection_against_mean,
     undecidable,
@@ -20,36 +18,34 @@ LOSS = "log₁₀ of the lowest training loss"
 ACCURACY = "test accuracy at the lowest validation loss"
 
 
-@claim("4.4", "More tangents train better: for every width a lower training loss is reached.")
-def more_tangents_train_better(summaries: Summaries) -> Verdict:
-    return _more_tangents(summaries["fc"], "log_train_loss", 1, -12.0, LOSS)
+def more_tangents_train_better(frame: pd.DataFrame) -> Verdict:
+    """Whether the lowest training loss falls with k, for each network and gradient."""
+    return _more_tangents(frame, "log_train_loss", 1, -12.0, LOSS)
 
 
-@claim("4.4", "With the same tangents the projection trains at least as well as the mean.")
-def projection_trains_better(summaries: Summaries) -> Verdict:
-    frame = summaries["fc"]
+def projection_trains_better(frame: pd.DataFrame) -> Verdict:
+    """Whether frog's lowest training loss is no higher than fg-mean's."""
     return _on(frame, projection_against_mean(frame, CELL, "log_train_loss", 1, LOSS))
 
 
-@claim("4.4", "The gap in training loss to backpropagation grows with the width.")
-def gap_grows_with_width(summaries: Summaries) -> Verdict:
-    return _gap_grows(summaries["fc"], "log_train_loss", 1, LOSS)
+def gap_in_loss_grows(frame: pd.DataFrame) -> Verdict:
+    """Whether the distance to bp's training loss rises with the dimension n."""
+    return _gap_grows(frame, "log_train_loss", 1, LOSS)
 
 
-@claim("4.5", "More tangents classify better, for ResNet18 and ViT.")
-def more_tangents_classify_better(summaries: Summaries) -> Verdict:
-    return _more_tangents(summaries["sota"], "test_accuracy", -1, 1.0, ACCURACY)
+def more_tangents_classify_better(frame: pd.DataFrame) -> Verdict:
+    """Whether the test accuracy rises with k, for each network and gradient."""
+    return _more_tangents(frame, "test_accuracy", -1, 1.0, ACCURACY)
 
 
-@claim("4.5", "With the same tangents the projection classifies at least as well as the mean.")
-def projection_classifies_better(summaries: Summaries) -> Verdict:
-    frame = summaries["sota"]
+def projection_classifies_better(frame: pd.DataFrame) -> Verdict:
+    """Whether frog's test accuracy is no lower than fg-mean's."""
     return _on(frame, projection_against_mean(frame, CELL, "test_accuracy", -1, ACCURACY))
 
 
-@claim("4.5", "The gap in accuracy to backpropagation grows with the tangent space's dimension n.")
-def gap_grows_with_size(summaries: Summaries) -> Verdict:
-    return _gap_grows(summaries["sota"], "test_accuracy", -1, ACCURACY)
+def gap_in_accuracy_grows(frame: pd.DataFrame) -> Verdict:
+    """Whether the distance to bp's test accuracy rises with the dimension n."""
+    return _gap_grows(frame, "test_accuracy", -1, ACCURACY)
 
 
 def _more_tangents(frame: pd.DataFrame, value: str, sign: int, best: float, text: str) -> Verdict:

@@ -5,49 +5,33 @@ import numpy.typing as npt
 import pandas as pd
 
 from fgrad.gradients import laws
-from fgrad.paper.claims.check import LEVEL, Summaries, Verdict, claim, decide, monotone, undecidable
+from fgrad.paper.claims.check import LEVEL, Verdict, decide, monotone, undecidable
 from fgrad.paper.stats import half_width
 
 
-@claim(
-    "3, 4.1",
-    "The projection's cosine similarity is Γ((k+1)/2)Γ(n/2) / (Γ(k/2)Γ((n+1)/2)) on average.",
-)
-def projection_follows_theory(summaries: Summaries) -> Verdict:
-    return projection_follows_theory_in(summaries["quality"])
+def projection_follows_theory(frame: pd.DataFrame) -> Verdict:
+    """Whether the projection's mean cosine is what theory says, cell by cell."""
+    frame = plain(frame, "projection")
+    frame = frame[frame["k"] < frame["n"]]
+    return _against_theory(frame, "cosine", laws.projection_ratio(frame["n"], frame["k"]))
 
 
-@claim(
-    "3, 4.1",
-    "The mean of k forward gradients is unbiased: its component along ∇f is ‖∇f‖ on average.",
-)
-def mean_is_unbiased(summaries: Summaries) -> Verdict:
-    frame = plain(summaries["quality"], "mean").copy()
+def mean_is_unbiased(frame: pd.DataFrame) -> Verdict:
+    """Whether the component along ∇f is ‖∇f‖ on average, cell by cell."""
+    frame = plain(frame, "mean").copy()
     for part in ("mean", "std"):
         frame[f"along_{part}"] = frame[f"dot_{part}"] / frame["true_norm_mean"] ** 2
     return _against_theory(frame, "along", np.ones(len(frame)))
 
 
-@claim("3, 4.1", "The mean's norm is too large by E‖mean‖²/‖∇f‖² = (n + k + 1)/k.")
-def mean_norm_follows_theory(summaries: Summaries) -> Verdict:
-    frame = plain(summaries["quality"], "mean")
+def mean_norm_follows_theory(frame: pd.DataFrame) -> Verdict:
+    """Whether the mean squared norm ratio is what theory says, cell by cell."""
+    frame = plain(frame, "mean")
     return _against_theory(frame, "squared_ratio", laws.mean_squared_ratio(frame["n"], frame["k"]))
 
 
-@claim(
-    "4.1",
-    "The law continues to n = 10⁹: sampled from it, the projection follows theory at every scale.",
-)
-def extension_follows_theory(summaries: Summaries) -> Verdict:
-    return projection_follows_theory_in(summaries["exact"])
-
-
-@claim(
-    "4.1",
-    "No aggregation of the same tangents comes closer to ∇f in direction than the projection.",
-)
-def projection_is_best(summaries: Summaries) -> Verdict:
-    frame = summaries["quality"]
+def projection_is_best(frame: pd.DataFrame) -> Verdict:
+    """Whether no other aggregation is closer in direction, sample by sample."""
     others = frame[(frame["aggregation"] != "projection") & frame["margin_min"].notna()]
     if others.empty:
         return undecidable("the run has no other aggregation beside the projection")
@@ -63,17 +47,15 @@ def projection_is_best(summaries: Summaries) -> Verdict:
     )
 
 
-@claim(
-    "4.1", "More tangents approximate better: the cosine similarity of the projection rises with k."
-)
-def more_tangents_approximate_better(summaries: Summaries) -> Verdict:
-    frame = plain(summaries["quality"], "projection")
+def more_tangents_approximate_better(frame: pd.DataFrame) -> Verdict:
+    """Whether the projection's cosine rises with k, for each n."""
+    frame = plain(frame, "projection")
     return monotone(frame, ["n"], "cosine", "k", sign=-1, best=1.0)
 
 
-@claim("4.1", "The cosine similarity of a single tangent falls like n^(−1/2).")
-def single_tangent_fades(summaries: Summaries) -> Verdict:
-    frame = plain(summaries["quality"], "projection")
+def single_tangent_fades(frame: pd.DataFrame) -> Verdict:
+    """Whether the cosine falls with slope −1/2 over n, on log scales."""
+    frame = plain(frame, "projection")
     frame = frame[(frame["k"] == 1) & (frame["n"] >= 16)]
     if len(frame) < 3:
         return undecidable("fewer than three dimensions n ≥ 16 with k = 1")
@@ -88,13 +70,6 @@ def single_tangent_fades(summaries: Summaries) -> Verdict:
 def plain(frame: pd.DataFrame, aggregation: str) -> pd.DataFrame:
     """Rows of an aggregation of tangents that are not normalised."""
     return frame[(frame["aggregation"] == aggregation) & ~frame["normalized"]]
-
-
-def projection_follows_theory_in(frame: pd.DataFrame) -> Verdict:
-    """Whether the projection's mean cosine is what theory says, cell by cell."""
-    frame = plain(frame, "projection")
-    frame = frame[frame["k"] < frame["n"]]
-    return _against_theory(frame, "cosine", laws.projection_ratio(frame["n"], frame["k"]))
 
 
 def _against_theory(frame: pd.DataFrame, value: str, expected: npt.ArrayLike) -> Verdict:

@@ -18,9 +18,8 @@ METRICS = {
 }
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Rows: metrics over n; columns: two numbers of tangents."""
-    frame = summaries["quality"]
     sizes = sorted(int(k) for k in frame["k"].unique())
     shown = [k for k in (4, 64) if k in sizes] or sizes[-1:]
     figure = Figure(figsize=(style.PAGE, 5.2))

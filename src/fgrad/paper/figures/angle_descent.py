@@ -8,9 +8,8 @@ from fgrad.paper.figures import style
 from fgrad.paper.figures.descent_curves import curve
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Rows: gradients; columns: numbers of tangents; one line for each angle."""
-    frame = summaries["angle_curves"]
     gradients = list(frame["gradient"].drop_duplicates())
     sizes = sorted(int(k) for k in frame["k"].unique())
     angles = sorted(float(a) for a in frame["angle_deg"].unique())

@@ -9,9 +9,8 @@ from fgrad.gradients import laws
 from fgrad.paper.figures import style
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Cosine similarity and norm ratio over the angle, projection and mean, for each k."""
-    frame = summaries["angle_quality"]
     frame = frame[~frame["normalized"] & frame["aggregation"].isin(["projection", "mean"])]
     sizes = sorted(int(k) for k in frame["k"].unique())
     angles = sorted(frame["angle_deg"].unique())

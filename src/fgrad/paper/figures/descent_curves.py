@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from fgrad.paper.figures import style
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Rows: functions; columns: dimensions."""
-    frame = summaries["curves"]
     frame = frame[~frame["degenerate"]]
     if frame.empty:
         return style.nothing()

@@ -3,14 +3,14 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fgrad.paper.figures import fc_tangents, style
+from fgrad.paper.figures import style, tangents
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """As `fgrad.paper.figures.fc_tangents`, for seconds of training as multiples of bp's mean."""
-    frame = pd.concat([relative(summaries[name]) for name in ("fc", "sota")])
+def draw(fc: pd.DataFrame, sota: pd.DataFrame) -> Figure:
+    """As `fgrad.paper.figures.tangents`, for seconds of training as multiples of bp's mean."""
+    frame = pd.concat([relative(fc), relative(sota)])
     highest = 1.2 * frame["relative_mean"].max()
-    return fc_tangents.grid(frame, "relative", "time of an epoch / bp", 1, highest)
+    return tangents.grid(frame, "relative", "time of an epoch / bp", 1, highest)
 
 
 def relative(frame: pd.DataFrame) -> pd.DataFrame:

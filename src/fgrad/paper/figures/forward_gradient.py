@@ -1,7 +1,6 @@
 """Concept: the forward gradient g_v = (∇f·v) v of a single tangent (section 3)."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc
@@ -12,7 +11,7 @@ GRADIENT = np.array([1.6, 0.75])
 TANGENTS = (np.array([0.75, 0.95]), np.array([-0.85, -0.1]))
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw() -> Figure:
     """Two tangents and their forward gradients: always in the half plane of ∇f."""
     figure = Figure(figsize=(style.COLUMN, 1.75))
     axes = figure.subplots(1, 2)

@@ -9,9 +9,8 @@ from fgrad.paper.figures import style
 from fgrad.paper.figures.search_functions import entry, legend
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """One panel for each function."""
-    frame = summaries["search_functions"]
     frame = frame[frame["selected"] & (frame["start"] > frame["minimum"])]
     if frame.empty:
         return style.nothing()

@@ -1,7 +1,6 @@
 """Concept: the orthogonal projection of ∇f onto the span of two tangents (section 3)."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from fgrad.paper.figures import style
@@ -14,7 +13,7 @@ VIEW = np.array([[0.98, 0.32, 0.0], [-0.2, 0.42, 0.95]])
 """Maps space to the page; U is the horizontal plane."""
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw() -> Figure:
     """∇f, its projection P_U, and the mean of the two forward gradients, which lies in U too."""
     figure = Figure(figsize=(style.COLUMN, 2.2))
     axis = figure.subplots()

@@ -1,4 +1,4 @@
-"""Cosine similarity and norm ratio of the estimates over n for each k (section 4.1)."""
+"""Cosine similarity and norm ratio over n for each k, drawn or by the law (section 4.1)."""
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,8 @@ LAWS = {
 }
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
-    """Rows: projection and mean; columns: cosine similarity and norm ratio."""
-    return grid(summaries["quality"])
-
-
-def grid(frame: pd.DataFrame, columns: int = 6) -> Figure:
-    """The figure for any summary with these columns; measured points on lines of theory."""
+def draw(frame: pd.DataFrame) -> Figure:
+    """Rows: projection and mean; columns: metrics; measured points on lines of theory."""
     frame = frame[~frame["normalized"]]
     figure = Figure(figsize=(style.PAGE, 4.3))
     axes = figure.subplots(2, 2, sharex=True)
@@ -40,7 +35,7 @@ def grid(frame: pd.DataFrame, columns: int = 6) -> Figure:
         Line2D([], [], color=tint(k), marker="o", ls="", label=f"$k$ = {k}") for k in numbers(frame)
     ]
     handles.append(Line2D([], [], color="#555555", label="theory, expectation"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    figure.legend(handles=handles, loc="outside lower center", ncols=6)
     return figure
 
 

@@ -7,9 +7,8 @@ from matplotlib.lines import Line2D
 from fgrad.paper.figures import angle_descent, search_functions, style
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Rows: gradients; columns: numbers of tangents; one line for each angle, or one for all."""
-    frame = summaries["search_angles"]
     gradients = list(frame["gradient"].drop_duplicates())
     sizes = sorted(int(k) for k in frame["k"].unique())
     angles = sorted(float(a) for a in frame["angle_deg"].dropna().unique())

@@ -15,9 +15,8 @@ FLOOR = 1e-40
 """Lower than in other figures: also among rates that solve a function one is selected."""
 
 
-def draw(summaries: dict[str, pd.DataFrame]) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """Rows: functions; columns: dimensions."""
-    frame = summaries["search_functions"]
     frame = frame[frame["start"] > frame["minimum"]]
     if not np.isfinite(frame["loss"]).any():
         return style.nothing()

@@ -252,8 +252,17 @@ def log2_ticks(axis: Axes, largest: float) -> None:
     axis.minorticks_off()
 
 
-def save(figure: Figure, pdf: str, png: str) -> None:
-    """Write both formats, whole or not at all; without dates, so equal figures are equal files."""
+def save(figure: Figure, pdf: str, png: str, note: str = "") -> None:
+    """Write both formats, whole or not at all; without dates, so equal figures are equal files.
+
+    Args:
+        figure: what is drawn.
+        pdf: path.
+        png: path.
+        note: said above the figure.
+    """
+    if note:
+        figure.suptitle(note, fontsize=6, color=VERMILLION)
     for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": 200})):
         with atomic(Path(path)) as temporary:
             figure.savefig(temporary, format=Path(path).suffix[1:], **options)

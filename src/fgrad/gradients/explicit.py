@@ -1,0 +1,66 @@
+"""Explicit tangents of a training step: whether they fit, and their draw."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import psutil
+import torch
+from torch import Tensor
+
+from fgrad.gradients.approach import Approach
+from fgrad.gradients.estimators import draw
+
+
+@dataclass
+class Tangents:
+    """What a step's estimate is made with.
+
+    Args:
+        approach: sampler, aggregation and options.
+        k: number of tangents.
+        generator: they are drawn from it, on its device.
+        chunk: tangents of one forward-mode pass; ``None`` for all at once.
+    """
+
+    approach: Approach
+    k: int
+    generator: torch.Generator
+    chunk: int | None = None
+    _fitting: set[int] = field(default_factory=set)
+
+    def check(self, n: int, dtype: torch.dtype) -> None:
+        """Refuse tangents [k, n] that cannot be drawn; looked at once for each n.
+
+        Raises:
+            ValueError: if the sampler has not that many.
+            MemoryError: if they do not fit in the free memory of their device.
+        """
+        if n in self._fitting:
+            return
+        if self.k > n and self.approach.bounded:
+            raise ValueError(f"k = {self.k}: {n} is the most independent tangents in n = {n}")
+        size, device = dtype.itemsize, self.generator.device
+        needed = size * self.k * n
+        if device.type == "cuda":
+            free = torch.cuda.mem_get_info(device)[0]
+        else:
+            free = psutil.virtual_memory().available
+        if needed > free:
+            exact = (
+                f", or perturb weights in mode sim with tangents exact, which need {2 * size * n:,}"
+            )
+            raise MemoryError(
+                f"{self.k:,} explicit tangents of n = {n:,} take {needed:,} bytes, {free:,} are "
+                f"free; take a smaller k{exact if self.approach.has_law else ''}"
+            )
+        self._fitting.add(n)
+
+    def in_full_precision(self) -> AbstractContextManager[object]:
+        """The algebra of tangents is not for the lower precision of an autocast around it."""
+        return torch.autocast(self.generator.device.type, enabled=False)
+
+
+def drawn(tangents: Tangents, n: int, dtype: torch.dtype) -> Tensor:
+    """Tangents [k, n] of a step; raises as `Tangents.check`."""
+    tangents.check(n, dtype)
+    return draw(tangents.approach, (tangents.k, n), tangents.generator, dtype=dtype)

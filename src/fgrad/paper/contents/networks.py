@@ -1,0 +1,164 @@
+"""Sections 4.4 and 4.5: networks."""
+
+from fgrad.paper.contents.functions import RATES_CAPTION
+from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
+
+ACCURACY_CAPTION = (
+    "More tangents classify better, the projection better than the mean, and backpropagation best. "
+    "Test accuracy in %, mean ± standard deviation over the seeds, at the epoch of the lowest "
+    "validation loss."
+)
+
+FC = Section(
+    "fc",
+    number="4.4",
+    title="Fully connected networks",
+    target="fc",
+    covers="fgrad.paper.scale:fc",
+    summaries=(
+        Summary("fc", runs=("fc",), makes="fgrad.paper.summary:networks"),
+        Summary("fc_curves", runs=("fc",), makes="fgrad.paper.summary:network_curves"),
+    ),
+    figures=(
+        Figure(
+            "fc_training",
+            draws="fgrad.paper.figures.training:draw",
+            of=("fc_curves",),
+            caption="The paper, section 4.4: on fully connected networks of every width, more "
+            "tangents reach a lower training loss, the projection does no worse than the mean, and "
+            "the gap to backpropagation grows with the width. Mean over the seeds with 95 % "
+            "intervals, epoch 0 before any step; a seed that has stopped keeps its last value; "
+            "crosses: a seed diverged. The axis of the loss ends two decades below the lowest of "
+            "the forward gradients. See the claims *more-tangents-train-better*, "
+            "*projection-trains-better* and *gap-grows-with-width*.",
+        ),
+        Figure(
+            "fc_tangents",
+            draws="fgrad.paper.figures.tangents:draw",
+            of=("fc",),
+            caption="What the training of section 4.4 is worth on the test data: accuracy at the "
+            "epoch of the lowest validation loss. Mean over the seeds with 95 % intervals; dashed: "
+            "from the single tangent of the mean, whose direction is the projection's too, to the "
+            "projection. The claims *more-tangents-train-better*, *projection-trains-better* and "
+            "*gap-grows-with-width* are decided from the training loss.",
+        ),
+    ),
+    tables=(
+        Table(
+            "fc_learning_rates",
+            makes="fgrad.paper.tables:learning_rates",
+            of=("fc",),
+            caption=RATES_CAPTION,
+        ),
+        Table(
+            "fc_accuracy",
+            makes="fgrad.paper.tables:accuracy",
+            of=("fc",),
+            caption=ACCURACY_CAPTION,
+        ),
+    ),
+    claims=(
+        Claim(
+            "more-tangents-train-better",
+            statement="More tangents train better: for every width a lower training loss is "
+            "reached.",
+            check="fgrad.paper.claims.networks:more_tangents_train_better",
+            of=("fc",),
+        ),
+        Claim(
+            "projection-trains-better",
+            statement="With the same tangents the projection trains at least as well as the mean.",
+            check="fgrad.paper.claims.networks:projection_trains_better",
+            of=("fc",),
+        ),
+        Claim(
+            "gap-grows-with-width",
+            statement="The gap in training loss to backpropagation grows with the width.",
+            check="fgrad.paper.claims.networks:gap_in_loss_grows",
+            of=("fc",),
+        ),
+    ),
+)
+
+SOTA = Section(
+    "sota",
+    number="4.5",
+    title="ResNet18 and ViT",
+    target="sota",
+    covers="fgrad.paper.scale:sota",
+    summaries=(
+        Summary("sota", runs=("sota",), makes="fgrad.paper.summary:networks"),
+        Summary("sota_curves", runs=("sota",), makes="fgrad.paper.summary:network_curves"),
+    ),
+    figures=(
+        Figure(
+            "sota_training",
+            draws="fgrad.paper.figures.training:draw",
+            of=("sota_curves",),
+            caption="The paper, section 4.5: forward gradients train ResNet18 and ViT too, the "
+            "better the more tangents, but the gap to backpropagation grows with the size. Mean "
+            "over the seeds with 95 % intervals, epoch 0 before any step; a seed that has stopped "
+            "keeps its last value; crosses: a seed diverged. The axis of the loss ends two decades "
+            "below the lowest of the forward gradients. See the claims "
+            "*more-tangents-classify-better* and *gap-grows-with-size*.",
+        ),
+        Figure(
+            "sota_tangents",
+            draws="fgrad.paper.figures.tangents:draw",
+            of=("sota",),
+            caption="The paper, section 4.5: more tangents classify better, the projection at "
+            "least as well as the mean, and the gap to backpropagation grows with the size. Test "
+            "accuracy at the epoch of the lowest validation loss: mean over the seeds with 95 % "
+            "intervals; dashed: from the single tangent of the mean, whose direction is the "
+            "projection's too, to the projection. See the claims *more-tangents-classify-better*, "
+            "*projection-classifies-better* and *gap-grows-with-size*.",
+        ),
+        Figure(
+            "epoch_time",
+            draws="fgrad.paper.figures.epoch_time:draw",
+            of=("fc", "sota"),
+            caption="What an epoch of sections 4.4 and 4.5 costs on the machine of the run, which "
+            "no claim is about: seconds of training, evaluation left out, as multiples of the mean "
+            "of backpropagation (bp) on the same network and data set. Mean over the seeds with "
+            "95 % intervals. In mode sim, the default, the directional derivatives come from the "
+            "gradient of backpropagation, so this is the cost of the simulation; in mode fwad it "
+            "is that of forward mode.",
+        ),
+    ),
+    tables=(
+        Table(
+            "sota_learning_rates",
+            makes="fgrad.paper.tables:learning_rates",
+            of=("sota",),
+            caption=RATES_CAPTION,
+        ),
+        Table(
+            "sota_accuracy",
+            makes="fgrad.paper.tables:accuracy",
+            of=("sota",),
+            caption=ACCURACY_CAPTION,
+        ),
+    ),
+    claims=(
+        Claim(
+            "more-tangents-classify-better",
+            statement="More tangents classify better, for ResNet18 and ViT.",
+            check="fgrad.paper.claims.networks:more_tangents_classify_better",
+            of=("sota",),
+        ),
+        Claim(
+            "projection-classifies-better",
+            statement="With the same tangents the projection classifies at least as well as the "
+            "mean.",
+            check="fgrad.paper.claims.networks:projection_classifies_better",
+            of=("sota",),
+        ),
+        Claim(
+            "gap-grows-with-size",
+            statement="The gap in accuracy to backpropagation grows with the tangent space's "
+            "dimension n.",
+            check="fgrad.paper.claims.networks:gap_in_accuracy_grows",
+            of=("sota",),
+        ),
+    ),
+)

@@ -1,0 +1,171 @@
+"""Results that are no longer what is asked for: listed, taken over on purpose, or removed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fgrad import jobs
+from fgrad.errors import ConfigError, validate
+from fgrad.plan.runs import SECTIONS, result_file
+from fgrad.plan.status import Status
+from fgrad.store import identity, log, parquet
+from fgrad.store.context import Context
+
+LEFT = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{16})\.(?P<kind>checkpoint|journal)")
+"""What a job leaves beside its output until it has ended."""
+
+
+def stale(status: Status) -> Iterator[str]:
+    """A line for each result that is there but not what is asked for, and for what is missing."""
+    missing: dict[str, int] = {}
+    for (section, name), differs in status.stale.items():
+        if Path(result_file(section, name)).exists():
+            yield f"{result_file(section, name)}: {differs}"
+        else:
+            missing[section] = missing.get(section, 0) + 1
+    for section, count in missing.items():
+        yield f"{section}: {count} of {len(status.runs.jobs[section])} results are missing"
+
+
+def versions(status: Status) -> Iterator[str]:
+    """A line for each result that is what is asked for but was made with other packages."""
+    now = parquet.environment()["versions"]
+    for section, name in status.runs.names():
+        if (section, name) in status.stale:
+            continue
+        made = parquet.provenance(result_file(section, name))["versions"]
+        other = [f"{key} {made[key]}, now {now[key]}" for key in now if made.get(key) != now[key]]
+        if other:
+            yield f"{result_file(section, name)}: {'; '.join(other)}"
+
+
+def accept(status: Status, code: str) -> list[str]:
+    """Take the results of older code for results of today's; they stay marked as what they are.
+
+    Args:
+        status: of the results.
+        code: fingerprint they were made with.
+
+    Returns:
+        The files that were taken over.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    taken = []
+    for section, name in status.stale:
+        asked = status.asked(section, name)
+        path = Path(asked.path)
+        if not path.exists() or parquet.provenance(path).get("code") != code:
+            continue
+        older = replace(asked, code=(*asked.code, code))
+        if not identity.difference(older):
+            parquet.restamp(path, accepted={"code": asked.code[0], "at": log.now()})
+            taken.append(asked.path)
+    if not taken:
+        raise ConfigError(
+            f"accept-code = {code!r}: no result differs from what is asked for in this code alone; "
+            "fgrad stale lists what there is"
+        )
+    return taken
+
+
+def adopt(status: Status, data: Path | None = None) -> Iterator[str]:
+    """Take over results that were made before results recorded their code.
+
+    Of each section the run that took least time is computed again; if every value but times equals
+    its file, the code of today is recorded in all files of the section that have the options asked
+    for.
+
+    Args:
+        status: of the results.
+        data: folder of the published data sets, for trainings.
+
+    Yields:
+        A line for each section.
+
+    Raises:
+        ConfigError: if a value differs; nothing of that section is taken over then.
+    """
+    for section, names in _unrecorded(status).items():
+        shortest = min(names, key=lambda name: _seconds(result_file(section, name)))
+        _recompute(status, section, shortest, data)
+        for name in names:
+            asked = status.asked(section, name)
+            parquet.restamp(asked.path, code=asked.code[0], adopted=log.now())
+        yield (
+            f"{section}: {len(names)} results taken over; {shortest}, computed again, is the same"
+        )
+
+
+def unasked(statuses: Iterable[Status]) -> list[Path]:
+    """Runs, checkpoints and journals that none of the configurations asks for."""
+    wanted: set[Path] = set()
+    for status in statuses:
+        for section, name in status.runs.names():
+            target = Path(result_file(section, name))
+            wanted.add(target)
+            wanted |= _left_by(status, section, name, target)
+    there = [path for path in Path("results/runs").rglob("*") if path.is_file()]
+    ours = [path for path in there if path.suffix == ".parquet" or LEFT.fullmatch(path.name)]
+    return sorted(path for path in ours if path not in wanted)
+
+
+def _left_by(status: Status, section: str, name: str, target: Path) -> set[Path]:
+    """What a job that is to be done may have left of an earlier try, and goes on with."""
+    if (section, name) not in status.stale:
+        return set()
+    asked = status.asked(section, name)
+    keys = {
+        identity.digest(identity.description(asked.run, code, on))
+        for code in filter(None, asked.code)
+        for on in ("cpu", "cuda")
+    }
+    beside = [
+        (path, match)
+        for path in target.parent.glob(f".{target.stem}.*")
+        if (match := LEFT.fullmatch(path.name)) and match["stem"] == target.stem
+    ]
+    own = {path for path, match in beside if match["key"] in keys}
+    # checkpoints of a search are of its trials, whose rates only its journal knows
+    if any(path.suffix == ".journal" for path in own) or status.runs.jobs[section][name].search:
+        own |= {path for path, _ in beside}
+    return own
+
+
+def _unrecorded(status: Status) -> dict[str, list[str]]:
+    """Names of results without a recorded code but with the options asked for, by section."""
+    found: dict[str, list[str]] = {}
+    for section, name in status.runs.names():
+        asked = status.asked(section, name)
+        if not Path(asked.path).exists() or parquet.provenance(asked.path).get("code"):
+            continue
+        without = replace(asked, code=(None,))
+        if not identity.difference(without):
+            found.setdefault(section, []).append(name)
+    return found
+
+
+def _seconds(path: str) -> float:
+    known = parquet.provenance(path)
+    begun, ended = (datetime.fromisoformat(known[key]) for key in ("start", "end"))
+    return (ended - begun).total_seconds()
+
+
+def _recompute(status: Status, section: str, name: str, data: Path | None) -> None:
+    """Compute a result again and compare it with its file; raises ConfigError if they differ."""
+    path = result_file(section, name)
+    run = validate(SECTIONS[section], parquet.provenance(path)["run"], path)
+    with TemporaryDirectory() as folder:
+        again = Path(folder) / "again.parquet"
+        jobs.carry_out(run, again, Context(source=data))
+        old, new = parquet.read(path), parquet.read(again)
+    for column in new.columns:
+        timed = column.endswith("_seconds")
+        if not timed and (column not in old or not old[column].equals(new[column])):
+            raise ConfigError(
+                f"{path}: {column} is not what the code computes today; {section} is not taken over"
+            )

@@ -1,0 +1,171 @@
+"""The ways to a stale file: each is scheduled again, or refused in one line; never drawn."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from projects import Project, found
+
+from fgrad.store import parquet
+
+pytestmark = pytest.mark.workflow
+
+RATE = "rosenbrock,2,frog,2,0.0019253"
+RUN = "functions/rosenbrock/n2/frog_k2"
+OTHER = "functions/sphere/n2/frog_k2"
+
+
+def another_rate(project: Project) -> None:
+    project.edit("config/learning_rates/functions.csv", RATE, RATE.replace("0.0019253", "0.002"))
+
+
+def records_deleted(project: Project) -> tuple[str, ...]:
+    shutil.rmtree(project.work / ".snakemake")
+    another_rate(project)
+    return ()
+
+
+def touched(project: Project) -> tuple[str, ...]:
+    another_rate(project)
+    project.run(options=("--touch",))
+    return ()
+
+
+def copied_over(project: Project) -> tuple[str, ...]:
+    shutil.copy2(result(project, OTHER), result(project, RUN))
+    return ()
+
+
+def copied_over_and_older(project: Project) -> tuple[str, ...]:
+    copied_over(project)
+    os.utime(result(project, RUN), (0, 0))
+    return ()
+
+
+def copied_over_and_of_the_future(project: Project) -> tuple[str, ...]:
+    copied_over(project)
+    os.utime(result(project, RUN), (2**32, 2**32))
+    return ()
+
+
+def of_another_branch(project: Project) -> tuple[str, ...]:
+    """The right options, made with a formula that is no more."""
+    parquet.restamp(result(project, RUN), code="0123456789abcdef")
+    return ()
+
+
+def damaged(project: Project) -> tuple[str, ...]:
+    path = result(project, RUN)
+    path.write_bytes(path.read_bytes()[:100])
+    return ()
+
+
+def foreign(project: Project) -> tuple[str, ...]:
+    shutil.copy2(project.work / "results/summary/functions.parquet", result(project, RUN))
+    return ()
+
+
+def foreign_triggers(project: Project) -> tuple[str, ...]:
+    another_rate(project)
+    return ("--rerun-triggers", "mtime")
+
+
+def without_params(project: Project) -> tuple[str, ...]:
+    shutil.rmtree(project.work / ".snakemake")
+    copied_over(project)
+    return ("--rerun-triggers", "mtime")
+
+
+def edited_while_queued(project: Project) -> tuple[str, ...]:
+    """A job that was submitted with one rate ends when the table says another."""
+    another_rate(project)
+    project.run(f"results/runs/{RUN}.parquet")
+    project.edit("config/learning_rates/functions.csv", RATE.replace("0.0019253", "0.002"), RATE)
+    return ()
+
+
+def result(project: Project, name: str) -> Path:
+    return project.work / f"results/runs/{name}.parquet"
+
+
+WAYS: list[Callable[[Project], tuple[str, ...]]] = [
+    records_deleted, touched, copied_over, copied_over_and_older, copied_over_and_of_the_future,
+    of_another_branch, damaged, foreign, foreign_triggers, without_params, edited_while_queued,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_stale_run_is_scheduled_and_no_other(way, project):
+    options = way(project)
+    output = project.run(options=(*options, "--dry-run"))
+    assert re.findall(r"gradient descent, (\S+)", output) == [RUN]
+    assert not re.search(r"(training|quality of gradient estimates), ", output)
+    project.run(options=options)
+    output = project.run(options=("--dry-run",))
+    assert "Nothing to be done" in output
+
+
+@pytest.mark.parametrize("way", [copied_over, of_another_branch, damaged, foreign])
+def test_what_a_summary_finds_stale_it_refuses(way, project):
+    """If Snakemake is told to make nothing else."""
+    way(project)
+    summary = project.work / "results/summary/functions.parquet"
+    before = summary.read_bytes()
+    output = project.run(
+        str(summary.relative_to(project.work)),
+        options=("--force", "--allowed-rules", "summarize"),
+        ok=False,
+    )
+    lines = [line for line in output.splitlines() if f"{RUN}.parquet: " in line]
+    assert len(lines) == 1, output
+    assert "Traceback" not in output
+    assert not summary.exists() or summary.read_bytes() == before
+
+
+def test_a_data_set_is_prepared_for_runs_that_must_run(project):
+    shutil.rmtree(project.work / "results/data")
+    assert project.planned() == {}
+    rate = "sota,resnet18,,mnist,frog,2,0.508263"
+    project.edit("config/learning_rates/networks.csv", rate, rate.replace("0.508263", "0.5"))
+    planned = project.planned()
+    assert (planned["prepare_data"], planned["train_network"]) == (1, 1)
+
+
+def test_a_touched_data_set_retrains_nothing(project):
+    for path in (project.work / "results/data").iterdir():
+        path.touch()
+    assert project.planned() == {}
+
+
+def test_moved_data_and_a_rate_at_once(project):
+    project.edit("tests/tiny.yaml", "networks:\n", "networks:\n  data_dir: elsewhere\n")
+    another_rate(project)
+    assert project.planned()["descend_function"] == 1
+    project.run()
+    assert project.planned() == {}
+
+
+def test_a_run_waits_for_the_rate_of_its_search(searched_project):
+    """A run with another rate than its search found is stale, whatever its age."""
+    project = searched_project
+    run, search = "functions/sphere/n2/bp", "search_functions/sphere/n2/bp"
+    known = parquet.provenance(result(project, run))["run"]
+    assert known["lr"] == found(result(project, search))
+    parquet.restamp(result(project, run), run=known | {"lr": known["lr"] / 2})
+    output = project.run(options=("--dry-run",))
+    assert re.findall(r"gradient descent, (\S+)", output) == [run]
+    result(project, search).unlink()
+    output = project.run(options=("--dry-run",))
+    assert re.findall(r"search for a learning rate, (\S+)", output) == [search]
+    assert re.findall(r"gradient descent, (\S+)", output) == [run]
+
+
+def test_forced_jobs_have_what_they_read(project):
+    """Of runs that need not run nothing is an input; what is forced has its data all the same."""
+    target = "results/runs/sota/resnet18/mnist5k/bp/seed0.parquet"
+    shutil.rmtree(project.work / "results/data")
+    project.run(target, options=("--forcerun", "train_network"))
+    assert project.planned() == {}
