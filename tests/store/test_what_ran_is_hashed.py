@@ -22,8 +22,10 @@ from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.problems.data import Split
+from fgrad.problems.published import prepare
 from fgrad.problems.registry import DATASETS, FUNCTIONS, MODELS
 from fgrad.store import fingerprint as fp
+from fgrad.store.context import Context
 
 ROOMS = ("gradients", "problems", "experiments")
 """Rooms whose code makes numbers."""
@@ -91,15 +93,15 @@ def uncovered(ran: Lines, keys: Iterable[tuple[str, str]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """A job and how it is done without its data set."""
+    """A job, and how it is done in a folder with a prepared data set."""
 
     run: JobOptions
-    work: Callable[[Path], Any]
+    work: Callable[[Path, Path], Any]
 
 
 def computed(run: JobOptions) -> Case:
-    def work(folder: Path) -> None:
-        jobs.carry_out(run, folder / "run.parquet")
+    def work(folder: Path, source: Path) -> None:
+        jobs.carry_out(run, folder / "run.parquet", Context(source=source))
 
     return Case(run, work)
 
@@ -108,7 +110,7 @@ def trained(**options: Any) -> Case:
     """A training on a handful of made images."""
     run = TrainRun(**{"lr": 0.01, "reduce": 32, "epochs": 2, "batch": 4} | options)
 
-    def work(_: Path) -> None:
+    def work(_: Path, __: Path) -> None:
         facts = DATASETS[run.dataset]
         shape = (8, facts.channels, facts.size, facts.size)
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -192,11 +194,13 @@ CASES: dict[str, Case] = {
 def ran(tmp_path_factory) -> Callable[[str], Lines]:
     """Lines that a case executes, traced once."""
     found: dict[str, Lines] = {}
+    source = tmp_path_factory.mktemp("data") / "mnist5k.pt"
+    prepare("mnist5k", None, source)
 
     def of(name: str) -> Lines:
         if name not in found:
             folder = tmp_path_factory.mktemp("case")
-            found[name] = executed(lambda: CASES[name].work(folder))
+            found[name] = executed(lambda: CASES[name].work(folder, source))
         return found[name]
 
     return of
@@ -240,8 +244,10 @@ def test_a_change_of_any_line_that_ran_changes_the_hash(name, ran, tmp_path, mon
     starts = [
         (module, node.lineno)
         for module, lines in ran(name).items()
-        for node in ast.walk(ast.parse(Path(str(fp.path_of(module))).read_text()))
-        if isinstance(node, ast.stmt) and node.lineno in lines
+        for function in ast.walk(ast.parse(Path(str(fp.path_of(module))).read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.stmt) and node is not function and node.lineno in lines
     ]
     references = CASES[name].run.code()
     monkeypatch.setattr(fp, "PACKAGE", tmp_path / "fgrad")
