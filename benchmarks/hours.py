@@ -15,7 +15,7 @@ import yaml
 from rich.progress import track
 
 from fgrad.experiments.device import choose_device
-from fgrad.experiments.training import EVALUATED, _State
+from fgrad.experiments.state import EVALUATED, State
 from fgrad.options.networks import TrainRun
 from fgrad.plan import runs
 from fgrad.problems.data import Split
@@ -33,7 +33,8 @@ def measure(run: TrainRun, device: torch.device) -> tuple[float, float, float]:
         images = torch.randn(n, data.channels, data.size, data.size, device=device)
         return Split(images, torch.randint(data.classes, (n,), device=device))
 
-    state = _State(run, (split(STEPS * run.batch_size), split(EVALUATED), split(1)))
+    batch = run.batch or data.batch
+    state = State(run, (split(STEPS * batch), split(EVALUATED), split(1)))
     state.step_through()
     state.wait()
     start = time.perf_counter()
@@ -65,8 +66,9 @@ def main() -> None:
     _, found = runs.load(paper, ROOT / "config")
     rows: dict[tuple[str, str], list[tuple[TrainRun, float, float, float]]] = {}
     timed: dict[tuple[object, ...], tuple[float, float, float]] = {}
-    for plain in track([*found.fc.values(), *found.sota.values()]):
-        run = TrainRun(**plain)
+    jobs = [*found.jobs["fc"].values(), *found.jobs["sota"].values()]
+    for job in track(jobs):
+        run = TrainRun(**job.options)
         name = run.model if run.width is None else f"{run.model}-{run.width}"
         key = name, run.dataset, run.gradient, run.k
         if key not in timed:
@@ -80,7 +82,7 @@ def main() -> None:
         data = DATASETS[dataset]
         samples = data.train + data.val + data.test
         seconds = sum(
-            run.epochs * (-(-data.train // run.batch_size) * step + samples * sample)
+            run.epochs * (-(-data.train // (run.batch or data.batch)) * step + samples * sample)
             for run, step, sample, _ in each
         )
         total += seconds / 3600
@@ -91,7 +93,7 @@ def main() -> None:
         busy = f"{each[-1][3]:.0%}" if device.type == "cuda" else ""
         speeds, hours = f"{1 / bp:.3g} | {1 / frog:.3g}", f"{seconds / 3600:.3g}"
         print(f"| {name} | {dataset} | {speeds} | {busy} | {hours} |")
-    print(f"\nAll {len(found.fc) + len(found.sota)} runs, one after the other: {total:,.0f} hours")
+    print(f"\nAll {len(jobs)} runs, one after the other: {total:,.0f} hours")
 
 
 if __name__ == "__main__":

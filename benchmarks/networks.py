@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 
-from fgrad.experiments.training import _State, build
+from fgrad.experiments.state import State, build
 from fgrad.gradients.approach import Approach
 from fgrad.gradients.perturbation import Perturbation
 from fgrad.options.networks import TrainRun
@@ -36,11 +36,11 @@ def network(
 ) -> tuple[nn.Sequential, Tensor, Tensor]:
     """A network, and a batch as large as the paper's."""
     data = DATASETS[dataset]
-    run = TrainRun(model=model, width=width, dataset=dataset, gradient="bp", lr=0.01)
     size = data.batch, data.channels, data.size, data.size
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(10, size[:1], generator=generator)
-    return build(run).train(), torch.randn(size, generator=generator), labels
+    chain = build(model, dataset, width, reduce=1, seed=0)
+    return chain.train(), torch.randn(size, generator=generator), labels
 
 
 def plain(chain: nn.Sequential, k: int) -> Step:
@@ -126,12 +126,12 @@ def epoch_row() -> str:
     splits = [Split(x.float() / 255, y) for x, y in zip(raw, labels, strict=True)]
 
     def ours() -> None:
-        state = _State(run, (splits[0], splits[1], splits[2]))
+        state = State(run, (splits[0], splits[1], splits[2]))
         state.step_through()
         state.evaluate()
 
     def theirs() -> None:
-        chain = build(run)
+        chain = build(run.model, run.dataset, run.width, run.reduce, run.seed)
         step, optimizer = plain(chain, 16), torch.optim.SGD(chain.parameters(), run.lr)
         data = [PerSample(x, y) for x, y in zip(raw, labels, strict=True)]
         for x, y in DataLoader(data[0], 64, shuffle=True):

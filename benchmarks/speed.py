@@ -17,6 +17,7 @@ import yaml
 from rich.progress import track
 from torch.autograd import forward_ad
 
+from fgrad import jobs
 from fgrad.experiments import descent, quality
 from fgrad.gradients.estimators import draw
 from fgrad.options.functions import FunctionRun
@@ -110,8 +111,8 @@ def grid_row() -> tuple[str, float, float, float, str]:
     paper = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     _, found = runs.load(paper, ROOT / "config")
     ours = theirs = 0.0
-    for plain in track(list(found.functions.values()), "whole grid of 4.2"):
-        full = FunctionRun(**plain)
+    for job in track(list(found.jobs["functions"].values()), "whole grid of 4.2"):
+        full = FunctionRun(**job.options)
         run = full.model_copy(update={"steps": 64, "patience": 10**6})
         steps = 50 if FUNCTIONS[run.function].degenerate_n == run.n else full.steps
         ours += cpu(lambda run=run: descent.descend(run)) / 64 * steps
@@ -136,9 +137,9 @@ def quality_row(n: int, samples: int, wanted: str) -> tuple[str, float, float, f
 def exact_seconds() -> float:
     paper = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     _, found = runs.load(paper, ROOT / "config")
-    run = QualityRun(**found.exact["exact"])
+    run = QualityRun(**found.jobs["exact"]["exact"].options)
     with tempfile.TemporaryDirectory() as folder:
-        return cpu(lambda: quality.write(run, Path(folder) / "exact.parquet", lambda *_: None))
+        return cpu(lambda: jobs.carry_out(run, Path(folder) / "exact.parquet"))
 
 
 def drawing_share() -> float:

@@ -17,11 +17,11 @@ def fgrad(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_optimize(tmp_path):
+def test_descend(tmp_path):
     path = tmp_path / "run.parquet"
     done = fgrad(
         *[
-            "optimize",
+            "descend",
             "--function",
             "sphere",
             "--n",
@@ -107,11 +107,11 @@ def test_wrong_training(tmp_path, monkeypatch, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_quality(tmp_path):
+def test_measure(tmp_path):
     path = tmp_path / "q.parquet"
     done = fgrad(
         *[
-            "quality",
+            "measure",
             "--n",
             "64",
             "--k",
@@ -134,11 +134,11 @@ def test_quality(tmp_path):
     np.testing.assert_array_equal(frame["cosine"], quality.direct(run, 64).values[..., 5].ravel())
 
 
-def test_quality_exact(tmp_path):
+def test_measure_exact(tmp_path):
     path = tmp_path / "q.parquet"
     done = fgrad(
         *[
-            "quality",
+            "measure",
             "--n",
             "1000000000",
             "--k",
@@ -155,12 +155,32 @@ def test_quality_exact(tmp_path):
     assert len(parquet.read(path)) == 150
 
 
-@pytest.mark.parametrize("command", ["quality", "optimize"])
+@pytest.mark.parametrize("command", ["measure", "descend", "quality", "optimize"])
 def test_help(command):
     done = fgrad(command, "--help")
     assert done.returncode == 0
     assert "--output" in done.stdout
     assert "section" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "options"),
+    [
+        ("optimize", "descend", "--function sphere --n 4 --gradient frog --k 2 --lr 0.1 --steps 9"),
+        ("quality", "measure", "--n 4 --samples 3"),
+    ],
+)
+def test_a_command_by_its_old_name(tmp_path, old, new, options):
+    """The same file, and a line that says what it is called now."""
+    results = []
+    for command in (old, new):
+        path = tmp_path / f"{command}.parquet"
+        done = fgrad(command, *options.split(), "--output", str(path))
+        assert done.returncode == 0, done.stderr
+        said = [line for line in done.stderr.splitlines() if "is now called" in line]
+        assert said == ([f"fgrad: {old} is now called {new}"] if command == old else [])
+        results.append(parquet.read(path))
+    assert results[0].equals(results[1])
 
 
 RUN = "--function sphere --n 4 --gradient frog --k 2 --lr 0.1"
@@ -170,34 +190,34 @@ RUN = "--function sphere --n 4 --gradient frog --k 2 --lr 0.1"
     ("arguments", "expected"),
     [
         (
-            f"optimize {RUN.replace('sphere', 'cube')}",
+            f"descend {RUN.replace('sphere', 'cube')}",
             "fgrad: function = 'cube': unknown function; a",
         ),
         (
-            f"optimize {RUN.replace('frog', 'toad')}",
+            f"descend {RUN.replace('frog', 'toad')}",
             "fgrad: gradient = 'toad': unknown gradient; allowed: bp, fg-mean, f",
         ),
         (
-            f"optimize {RUN.replace('0.1', '-1')}",
+            f"descend {RUN.replace('0.1', '-1')}",
             "fgrad: lr = -1.0: Input should be greater than 0",
         ),
         (
-            f"optimize {RUN.replace('0.1', 'nan')}",
+            f"descend {RUN.replace('0.1', 'nan')}",
             "fgrad: lr = nan: Input should be a finite number",
         ),
         (
-            f"optimize {RUN.replace('--k 2', '--k 0')}",
+            f"descend {RUN.replace('--k 2', '--k 0')}",
             "fgrad: k = 0: Input should be greater than or",
         ),
-        (f"optimize {RUN} --seeds", "fgrad: seeds = (): Tuple should have at least 1 item"),
-        (f"optimize {RUN} --angle 200", "fgrad: angle.0 = 200.0: Input should be less than 180"),
-        ("quality --n 0", "fgrad: n.0 = 0: Input should be greater than or equal to 1"),
+        (f"descend {RUN} --seeds", "fgrad: seeds = (): Tuple should have at least 1 item"),
+        (f"descend {RUN} --angle 200", "fgrad: angle.0 = 200.0: Input should be less than 180"),
+        ("measure --n 0", "fgrad: n.0 = 0: Input should be greater than or equal to 1"),
         (
-            "quality --n 4 --method exact --normalized mean",
+            "measure --n 4 --method exact --normalized mean",
             "fgrad: method exact knows normal tangents",
         ),
         (
-            "quality --n 4 --aggregations best",
+            "measure --n 4 --aggregations best",
             "fgrad: aggregations.0 = 'best': unknown aggregation",
         ),
     ],
@@ -210,7 +230,7 @@ def test_wrong_input_is_one_line(tmp_path, arguments, expected):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [f"optimize {RUN}", "quality --n 4"])
+@pytest.mark.parametrize("arguments", [f"descend {RUN}", "measure --n 4"])
 def test_output_that_cannot_be_written(tmp_path, arguments):
     (tmp_path / "file").touch()
     done = fgrad(*arguments.split(), "--output", str(tmp_path / "file" / "run.parquet"))
@@ -220,13 +240,13 @@ def test_output_that_cannot_be_written(tmp_path, arguments):
 
 
 def test_a_folder_is_no_output(tmp_path):
-    done = fgrad(*f"optimize {RUN} --output {tmp_path}".split())
+    done = fgrad(*f"descend {RUN} --output {tmp_path}".split())
     assert done.returncode != 0
     assert "a folder; a file name is needed" in done.stderr
 
 
 def test_an_unknown_option_is_named(tmp_path):
-    done = fgrad(*f"optimize {RUN} --momentum 0.9 --output {tmp_path / 'x'}".split())
+    done = fgrad(*f"descend {RUN} --momentum 0.9 --output {tmp_path / 'x'}".split())
     assert done.returncode != 0
     assert "--momentum" in done.stderr
     assert "Traceback" not in done.stderr

@@ -6,12 +6,11 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from fgrad.errors import ConfigError
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.store import files, log, parquet, schemas
+from fgrad.store import files, identity, log, parquet, schemas
 from fgrad.store.context import ALONE, Context, Result
 from fgrad.store.fingerprint import Watch
 
@@ -80,8 +79,4 @@ def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]
     Raises:
         ConfigError: if the file is no search.
     """
-    try:
-        found = [{"lr": parquet.provenance(path)["found"]["lr"]} for path in searches]
-    except KeyError:
-        raise ConfigError(f"{searches[0]}: the result of a search is expected") from None
-    return dict(run) | (found[0] if found else {})
+    return dict(run) | ({"lr": identity.found_rate(searches[0])} if searches else {})

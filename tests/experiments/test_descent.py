@@ -231,10 +231,10 @@ def test_a_new_approach_needs_a_name_only():
     assert values[-1] < values[0]
 
 
-def test_parquet_follows_the_contract(tmp_path):
+def test_parquet_follows_the_contract(tmp_path, carried_out):
     path = tmp_path / "run.parquet"
     r = run(seeds=(4, 2), angle=(30.0, 60.0), steps=12)
-    descent.write(r, path)
+    carried_out(r, path)
     frame = parquet.read(path)
     assert list(frame.columns) == list(schemas.FUNCTIONS)
     assert len(frame) == 2 * 2 * 13
@@ -251,9 +251,9 @@ def test_parquet_follows_the_contract(tmp_path):
     assert kept["start"] <= kept["end"]
 
 
-def test_backpropagation_has_no_k(tmp_path):
+def test_backpropagation_has_no_k(tmp_path, carried_out):
     path = tmp_path / "run.parquet"
-    descent.write(run(gradient="bp", k=None, steps=3), path)
+    carried_out(run(gradient="bp", k=None, steps=3), path)
     frame = parquet.read(path)
     assert frame["k"].isna().all()
     assert str(frame["k"].dtype) == "Int64"

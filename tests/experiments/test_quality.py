@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fgrad.experiments import quality
+from fgrad.experiments.quality import METRICS
 from fgrad.gradients import laws
 from fgrad.options.quality import QualityRun
 from fgrad.store import parquet, schemas
-from fgrad.store.schemas import METRICS
 
 NORMALIZED = ("mean", "sum")
 COSINE, RATIO = METRICS.index("cosine"), METRICS.index("norm_ratio")
@@ -147,10 +147,10 @@ def test_angle_changes_the_mean_and_not_the_projection():
     assert narrow[:, 1, 0, COSINE].mean() < 0.6 * wide[:, 1, 0, COSINE].mean()
 
 
-def test_parquet_follows_the_contract(tmp_path):
+def test_parquet_follows_the_contract(tmp_path, carried_out):
     run = QualityRun(n=[4, 8], k=[1, 2], samples=3, first=10, normalized=NORMALIZED)
     path = tmp_path / "q.parquet"
-    quality.write(run, path)
+    carried_out(run, path)
     frame = parquet.read(path)
     assert list(frame.columns) == list(schemas.QUALITY)
     assert str(frame["k"].dtype) == "Int64"

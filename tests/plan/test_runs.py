@@ -17,7 +17,9 @@ from fgrad import errors
 from fgrad.errors import ConfigError
 from fgrad.gradients import approach
 from fgrad.options import networks
+from fgrad.options.quality import QualityRun
 from fgrad.plan import rates, runs, sections
+from fgrad.problems.registry import DATASETS
 
 ROOT = Path(__file__).parents[2]
 PAPER = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -40,21 +42,32 @@ def refused(values: dict, directory: Path = ROOT / "config") -> list[str]:
     return str(caught.value).splitlines()
 
 
+def options(values: dict) -> dict[str, dict[str, dict]]:
+    """Section → name → options of each job."""
+    _, found = runs.load(values, ROOT / "config")
+    return {
+        section: {name: job.options for name, job in jobs.items()}
+        for section, jobs in found.jobs.items()
+    }
+
+
 def test_the_papers_runs():
-    _, found = runs.load(PAPER, ROOT / "config")
-    assert len(found.functions) == 264
-    assert len(found.angle_functions) == 14
-    assert len(found.angle_quality) == 6
-    assert {n for run in found.quality.values() for n in run["n"]} == {2**i for i in range(17)}
-    for run in found.quality.values():
+    found = options(PAPER)
+    functions, angles = found["functions"], found["angle_functions"]
+    assert len(functions) == 264
+    assert len(angles) == 14
+    assert len(found["angle_quality"]) == 6
+    quality = found["quality"].values()
+    assert {n for run in quality for n in run["n"]} == {2**i for i in range(17)}
+    for run in quality:
         assert run["n"][0] * run["samples"] <= PAPER["quality"]["job_size"]
-    samples = sum(run["samples"] for run in found.quality.values() if run["n"] == [16384])
+    samples = sum(run["samples"] for run in quality if run["n"] == [16384])
     assert samples == 1000
-    assert found.functions["sphere/n64/frog_k4"]["lr"] == 0.508263
-    assert found.functions["rosenbrock/n2/bp"]["k"] is None
-    assert found.functions["rosenbrock/n2/bp"]["steps"] == 25000
+    assert functions["sphere/n64/frog_k4"]["lr"] == 0.508263
+    assert functions["rosenbrock/n2/bp"]["k"] is None
+    assert functions["rosenbrock/n2/bp"]["steps"] == 25000
     # the projection's one rate is for all angles, the mean has one for each
-    assert found.angle_functions["styblinski-tang/n64/frog_k64"]["angle"] == [
+    assert angles["styblinski-tang/n64/frog_k64"]["angle"] == [
         15,
         30,
         45,
@@ -62,7 +75,7 @@ def test_the_papers_runs():
         75,
         90,
     ]
-    assert found.angle_functions["styblinski-tang/n64/fg-mean_k64_a30"]["angle"] == [30]
+    assert angles["styblinski-tang/n64/fg-mean_k64_a30"]["angle"] == [30]
 
 
 def plain(value: object) -> bool:
@@ -75,12 +88,42 @@ def plain(value: object) -> bool:
 
 def test_runs_are_plain_values():
     """What Snakemake records and compares: no NumPy, no paths, no tuples, no NaN."""
-    _, found = runs.load(PAPER, ROOT / "config")
-    assert plain(found.model_dump())
-    jobs = found.model_dump(exclude={"rate_of", "published"})
-    for section in jobs.values():
+    found = options(PAPER)
+    assert plain(found)
+    for section in found.values():
         for run in section.values():
             assert not any(isinstance(v, float) and math.isnan(v) for v in run.values())
+    assert plain(runs.load(PAPER, ROOT / "config")[1].published)
+
+
+def test_a_job_is_all_that_its_numbers_depend_on():
+    """Its options give the same run again, with the approach that its name stands for."""
+    _, found = runs.load(PAPER, ROOT / "config")
+    for section, jobs in found.jobs.items():
+        for name, job in jobs.items():
+            kind = runs.SECTIONS[section]
+            kind = kind if job.search is None else runs.UNRATED[kind]
+            again = kind(**job.options)
+            assert again.model_dump(mode="json") == job.options, name
+            assert again.code() == job.code
+            if "gradient" in job.options and kind is not QualityRun:
+                assert job.options["approach"] == again.how.model_dump(mode="json")
+
+
+def test_a_run_with_a_searched_rate_names_its_search():
+    for values in (PAPER, changed("learning_rates", "searched")):
+        _, found = runs.load(values, ROOT / "config")
+        for jobs in found.jobs.values():
+            for job in jobs.values():
+                if job.search is None:
+                    continue
+                section, name = job.search.split("/", 1)
+                assert "lr" not in job.options
+                search = found.jobs[section][name].options
+                task = {"function", "model", "width", "dataset", "n", "gradient", "k", "angle"}
+                assert all(search[key] == job.options[key] for key in task & job.options.keys())
+    first = [section for section, _ in found.names()]
+    assert first == sorted(first, key=lambda section: not section.startswith("search_"))
 
 
 def test_a_new_gradient_is_one_line():
@@ -245,8 +288,11 @@ def test_searched_rates_need_no_rows_but_the_file(tmp_path):
     own.write_text(TABLE)
     values["functions"]["learning_rates"] = str(own)
     _, found = runs.load(values, ROOT / "config")
-    assert len(found.functions) == 264
-    assert {run["lr"] for run in found.functions.values()} == {None}
+    jobs = found.jobs["functions"]
+    assert len(jobs) == 264
+    for name, job in jobs.items():
+        assert job.search == f"search_functions/{name}"
+        assert "lr" not in job.options
     assert found.published["search_functions"] == {"sphere/n1/bp": 0.1, "sphere/n1/fg-mean_k1": 0.2}
     values["functions"]["learning_rates"] = "nowhere.csv"
     assert "nowhere.csv: cannot be read as a CSV table: No such" in refused(values)[0]
@@ -282,13 +328,15 @@ def test_conda_builds_the_same_environment():
 
 
 def test_networks_at_paper_scale_are_56_rows_and_168_runs():
-    _, found = runs.load(PAPER, ROOT / "config")
-    assert (len(found.fc), len(found.sota)) == (72, 96)
-    one = found.sota["vit/cifar10/frog_k16/seed2"]
+    found = options(PAPER)
+    fc, sota = found["fc"], found["sota"]
+    assert (len(fc), len(sota)) == (72, 96)
+    one = sota["vit/cifar10/frog_k16/seed2"]
     assert (one["lr"], one["seed"], one["epochs"], one["patience"]) == (0.486368, 2, 200, 10)
-    assert found.fc["fc_w4096/mnist/bp/seed0"]["lr"] == 0.0386684
-    for run in [*found.fc.values(), *found.sota.values()]:
-        assert networks.TrainRun(**run).batch_size == (128 if run["dataset"] == "cifar10" else 64)
+    assert fc["fc_w4096/mnist/bp/seed0"]["lr"] == 0.0386684
+    for run in [*fc.values(), *sota.values()]:
+        assert networks.TrainRun(**run).batch is None
+        assert DATASETS[run["dataset"]].batch == (128 if run["dataset"] == "cifar10" else 64)
 
 
 def test_rates_of_another_data_set():
@@ -302,8 +350,8 @@ def test_rates_of_another_data_set():
         "dataset fashion-mnist, gradient bp"
     )
     config["networks"]["fc"]["rates_of"] = "mnist"
-    _, found = runs.load(config, ROOT / "config")
-    assert found.fc["fc_w256/fashion-mnist/frog_k16/seed0"]["lr"] == 0.0423211
+    found = options(config)
+    assert found["fc"]["fc_w256/fashion-mnist/frog_k16/seed0"]["lr"] == 0.0423211
 
 
 @pytest.mark.parametrize(
@@ -403,7 +451,7 @@ def test_the_demo_lays_over_the_paper():
     values = copy.deepcopy(PAPER)
     update_config(values, load_configfile(ROOT / "config/demo.yaml"))
     _, found = runs.load(values, ROOT / "config")
-    assert 0 < len(found.functions) < 100
+    assert 0 < len(found.jobs["functions"]) < 100
 
 
 def test_every_key_is_explained():

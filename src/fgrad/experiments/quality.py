@@ -33,7 +33,7 @@ class Metrics:
     """Metrics of every estimate of a run.
 
     Args:
-        values: [samples, A, K, 6], float64; the last axis is `fgrad.store.METRICS`.
+        values: [samples, A, K, 6], float64; the last axis is `METRICS`.
         aggregations: the A (aggregation, normalized) pairs.
         k: the K numbers of tangents.
     """

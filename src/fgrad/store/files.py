@@ -80,7 +80,9 @@ def alone(path: Path) -> Iterator[None]:
     try:
         # released by the operating system when the process ends, however it ends
         with FileLock(lock, timeout=0):
-            yield
-            lock.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
     except Timeout:
         raise ConfigError(f"{path}: another process is at work on it") from None

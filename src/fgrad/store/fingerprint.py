@@ -47,6 +47,8 @@ class _Module:
 
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, Key] = field(default_factory=dict)
+    foreign: dict[str, Key] = field(default_factory=dict)
+    """Imports from elsewhere."""
     loose: list[ast.stmt] = field(default_factory=list)
     types: dict[int, set[str]] = field(default_factory=dict)
 
@@ -183,7 +185,8 @@ def _parsed(path: Path) -> _Module:
         parsed.types[id(statement)] = annotated.get(id(statement), set())
         names = _bound(statement)
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            parsed.imports.update(_imported(statement))
+            for name, key in _imported(statement).items():
+                (parsed.imports if _is_own(key) else parsed.foreign)[name] = key
         elif names:
             for name in names:
                 parsed.definitions.setdefault(name, []).append(statement)
@@ -207,14 +210,19 @@ def _bound(statement: ast.stmt) -> list[str]:
 
 
 def _imported(statement: ast.Import | ast.ImportFrom) -> dict[str, Key]:
-    """What names an import binds, within the package."""
+    """What names an import binds."""
     if isinstance(statement, ast.Import):
-        own = [a for a in statement.names if a.name.partition(".")[0] == NAME]
-        return {a.asname or NAME: (a.name if a.asname else NAME, "") for a in own}
-    module = statement.module or ""
-    if statement.level or module.split(".")[0] != NAME:
-        return {}
+        first = {a.name: a.name.partition(".")[0] for a in statement.names}
+        return {
+            a.asname or first[a.name]: (a.name if a.asname else first[a.name], "")
+            for a in statement.names
+        }
+    module = "." * statement.level + (statement.module or "")
     return {a.asname or a.name: (module, a.name) for a in statement.names}
+
+
+def _is_own(key: Key) -> bool:
+    return key[0].split(".", maxsplit=1)[0] == NAME
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -237,7 +245,14 @@ def _statements(module: str, name: str) -> list[ast.stmt]:
 
 @cache
 def _text(module: str, name: str) -> str:
-    return "\n".join(map(_plain, _statements(module, name)))
+    path = path_of(module)
+    assert path is not None
+    parsed, statements = _parsed(path), _statements(module, name)
+    names = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
+    bound = {n: parsed.foreign[n] for n in names & parsed.foreign.keys()}
+    own = {n: _defined(*parsed.imports[n], n) for n in names & parsed.imports.keys()}
+    bound |= {n: key for n, key in own.items() if _counts(*key)}
+    return f"{sorted(bound.items())}\n" + "\n".join(map(_plain, statements))
 
 
 @cache
@@ -262,7 +277,7 @@ def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> lis
     whole = ast.Module(statements, [])
     for node in ast.walk(whole):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.update(_imported(node))
+            imports.update({n: key for n, key in _imported(node).items() if _is_own(key)})
     found: list[Key] = []
     inner: set[int] = set()
     for node in ast.walk(whole):
@@ -308,7 +323,7 @@ class _Silence(ast.NodeTransformer):
     """Takes out of a syntax tree what says something and changes no number."""
 
     def __init__(self) -> None:
-        self.in_function = 0
+        self.in_class = False
 
     def body(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         return [kept for one in statements for kept in self._kept(one)]
@@ -332,16 +347,16 @@ class _Silence(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
-        self.in_function += 1
+        outside, self.in_class = self.in_class, False
         self.generic_visit(node)
-        self.in_function -= 1
+        self.in_class = outside
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Annotations in the body of a class may be fields of its objects."""
-        outside, self.in_function = self.in_function, 0
+        outside, self.in_class = self.in_class, True
         self.generic_visit(node)
-        self.in_function = outside
+        self.in_class = outside
         return node
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
@@ -349,7 +364,7 @@ class _Silence(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        if not self.in_function:
+        if self.in_class:
             return self.generic_visit(node)
         if node.value is None:
             return None
@@ -399,4 +414,6 @@ def _all(path: Path) -> list[ast.stmt]:
 
 
 def _script(path: Path) -> str:
-    return f"{sorted(_parsed(path).imports.items())}\n" + "\n".join(map(_plain, _all(path)))
+    parsed = _parsed(path)
+    imports = sorted((parsed.imports | parsed.foreign).items())
+    return f"{imports}\n" + "\n".join(map(_plain, _all(path)))

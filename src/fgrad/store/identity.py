@@ -60,11 +60,12 @@ def description(run: Mapping[str, Any], code: str, on: str) -> dict[str, Any]:
     """All that the numbers of a job depend on, by name; its `digest` names what it leaves behind.
 
     Args:
-        run: options.
+        run: options; their threads count too, as they may change the last bits.
         code: fingerprint.
         on: type of the device.
     """
-    return defining(run) | {"code": code, "torch": version("torch"), "on": on}
+    threads = {name: value for name, value in run.items() if name == "threads"}
+    return defining(run) | threads | {"code": code, "torch": version("torch"), "on": on}
 
 
 def difference(asked: Asked) -> str:
@@ -106,11 +107,25 @@ def check(asked: Iterable[Mapping[str, Any]]) -> None:
             raise ConfigError(f"{one.path}: {differs}; run snakemake again, it will be made anew")
 
 
+def found_rate(search: str) -> float:
+    """The learning rate that a search found.
+
+    Args:
+        search: its Parquet file.
+
+    Raises:
+        ConfigError: if the file is no search.
+    """
+    try:
+        lr: float = parquet.provenance(search)["found"]["lr"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"{search}: the result of a search is expected") from None
+    return lr
+
+
 def _rate(asked: Asked) -> dict[str, float]:
     """The rate that the search of a run has found."""
-    if asked.search is None:
-        return {}
-    return {"lr": parquet.provenance(asked.search)["found"]["lr"]}
+    return {} if asked.search is None else {"lr": found_rate(asked.search)}
 
 
 def _code_difference(made: Mapping[str, Any], code: Sequence[str | None]) -> str:

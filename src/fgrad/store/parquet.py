@@ -103,13 +103,16 @@ def read(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
 
 
 def provenance(path: Path | str) -> dict[str, Any]:
-    """What is recorded of how a result came about; raises as `read`."""
+    """What is recorded of how a result came about, if anything; raises as `read`."""
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from None
-    found: dict[str, Any] = json.loads(metadata.get(KEY, b"{}"))
-    return found
+    try:
+        found: Any = json.loads(metadata.get(KEY, b"{}"))
+    except ValueError:  # of somebody else
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @cache

@@ -1,0 +1,78 @@
+"""Training on a GPU: nearly the numbers of the CPU, and no step waits for the device."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from fgrad.errors import ConfigError
+from fgrad.experiments import device, training
+from fgrad.experiments.state import Data, State
+from fgrad.problems.data import Split
+from fgrad.store.context import Context
+
+
+@pytest.fixture(scope="module")
+def on_gpu(whole) -> Data:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return tuple(Split(s.images.cuda(), s.labels.cuda()) for s in whole)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["fc", "lenet5"])  # fmt: skip
+def test_an_epoch_on_the_gpu_is_nearly_that_on_the_cpu(
+    model, whole, on_gpu, run, lenet, numbers, losses
+):
+    r = {"fc": run, "lenet5": lenet}[model](gradient="bp", k=None, epochs=1, lr=0.1)
+    cpu, gpu = training.train(r, whole), training.train(r, on_gpu)
+    np.testing.assert_allclose(numbers(gpu)[0], numbers(cpu)[0], rtol=1e-3)
+    assert losses(gpu, "val") == pytest.approx(losses(cpu, "val"), rel=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("perturb", ["activations", "weights"])
+@pytest.mark.parametrize("mode", ["sim", "fwad"])
+def test_estimates_learn_on_the_gpu(mode, perturb, on_gpu, run, losses):
+    r = run(mode=mode, perturb=perturb, k=64, lr=0.05, width=32)
+    falling = losses(training.train(r, on_gpu))
+    assert falling[-1] < falling[0]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["fc", "lenet5", "resnet18", "vit"])
+@pytest.mark.parametrize("gradient", ["bp", "frog", "fg-mean"])
+@pytest.mark.parametrize("changes", [{}, {"mode": "fwad"}, {"perturb": "weights"}, {"augment": True, "schedule": "exponential"}, {"precision": "bf16"}], ids=str)  # fmt: skip
+def test_nothing_inside_an_epoch_waits_for_the_gpu(model, gradient, changes, on_gpu, run):
+    r = run(model=model, width=None, gradient=gradient, k=None if gradient == "bp" else 4, batch=500, **changes)  # fmt: skip
+    state = State(r, on_gpu)
+    state.step_through(lambda: None)  # the first steps set things up
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        state.step_through(lambda: None)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_a_run_killed_on_the_gpu_goes_on(on_gpu, tmp_path, run, alike, killed):
+    r = run(device="cuda", deterministic=True)
+    with device.settings(r.threads, r.precision, r.deterministic):
+        killed(r, on_gpu, tmp_path / "c", 2)
+        assert alike(
+            training.train(r, on_gpu, Context(target=tmp_path / "c")), training.train(r, on_gpu)
+        )
+
+
+@pytest.mark.gpu
+def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu_or_is_refused_in_a_line(
+    whole, on_gpu, tmp_path, run, killed
+):
+    """With device auto both are the same run."""
+    r = run(device="auto")
+    killed(r, whole, tmp_path / "c", 2)
+    try:
+        assert len(training.train(r, on_gpu, Context(target=tmp_path / "c")).epochs) == 4
+    except ConfigError as error:
+        assert "\n" not in str(error)

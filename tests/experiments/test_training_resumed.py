@@ -1,0 +1,199 @@
+"""A killed training ends with the bits of an undisturbed one, or is refused in a line."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fgrad.errors import ConfigError
+from fgrad.experiments import training
+from fgrad.experiments.state import State
+from fgrad.options.networks import TrainRun
+from fgrad.store import parquet
+from fgrad.store.context import Context
+
+FGRAD = str(Path(sys.executable).parent / "fgrad")
+SCHEDULES = ("constant", "exponential", "steps", "cosine", "plateau")
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw"])
+def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
+    optimizer, schedule, data, tmp_path, run, alike, killed
+):
+    lr = 1e-3 if optimizer.startswith("adam") else 0.02
+    r = run(optimizer=optimizer, schedule=schedule, lr=lr, epochs=5, patience=5, augment=True)
+    undisturbed = training.train(r, data)
+    assert undisturbed.stop == "completed"
+    for epoch in (1, 3, 5):
+        path = tmp_path / f"{epoch}.parquet"
+        assert killed(r, data, path, epoch).exists()
+        said: list[str] = []
+        resumed = training.train(r, data, Context(said.append, target=path))
+        assert said[0] == f"resumed after epoch {epoch - 1}"
+        assert alike(resumed, undisturbed)
+
+
+@pytest.mark.parametrize("changes", [{"statistics": True}, {"perturb": "weights", "mode": "fwad"}])
+def test_batch_norm_is_resumed_too(changes, data, tmp_path, lenet, alike, killed):
+    r = lenet(epochs=3, **changes)
+    killed(r, data, tmp_path / "c", 2)
+    assert alike(training.train(r, data, Context(target=tmp_path / "c")), training.train(r, data))
+
+
+def test_a_run_killed_twice(data, tmp_path, run, alike, killed):
+    r = run(epochs=6)
+    for epoch in (2, 4):
+        killed(r, data, tmp_path / "c", epoch)
+    assert alike(training.train(r, data, Context(target=tmp_path / "c")), training.train(r, data))
+
+
+def test_killed_between_any_two_lines_the_checkpoint_is_whole(
+    data, tmp_path, monkeypatch, run, alike, killed_error
+):
+    """A kill while the checkpoint is written leaves the one before."""
+    r, path, count = run(epochs=5), tmp_path / "r.parquet", []
+    save = torch.save
+
+    def torn(state, path):
+        count.append(path)
+        save(state, path)
+        if len(count) == 3:
+            Path(path).write_bytes(Path(path).read_bytes()[:100])
+            raise killed_error
+
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(killed_error):
+        training.train(r, data, Context(target=path))
+    monkeypatch.undo()
+    said: list[str] = []
+    assert alike(
+        training.train(r, data, Context(said.append, target=path)), training.train(r, data)
+    )
+    assert said[0] == "resumed after epoch 1"
+
+
+def test_what_was_stopped_early_is_resumed_to_the_same_end(data, tmp_path, run, alike, killed):
+    r = run(lr=1e-12, perturb="weights", gradient="bp", k=None, patience=3, epochs=20)
+    whole = training.train(r, data)
+    last = len(whole.epochs) - 1
+    assert whole.stop == "stalled"
+    killed(r, data, tmp_path / "c", last)
+    assert alike(training.train(r, data, Context(target=tmp_path / "c")), whole)
+
+
+def test_checkpoints_are_written_as_often_as_asked(data, tmp_path, monkeypatch, run):
+    written = []
+    monkeypatch.setattr(State, "save", lambda self, checkpoint, history: written.append(checkpoint))
+    training.train(run(checkpoint_minutes=60), data, Context(target=tmp_path / "c"))
+    assert not written
+    training.train(run(), data, Context(target=tmp_path / "c"))
+    assert len(written) == 4
+
+
+def test_results_that_cannot_be_written_leave_the_checkpoint(
+    data, tmp_path, monkeypatch, run, carried_out
+):
+    """Hours of training are not lost to a full disk, or to a kill just before the end."""
+    r, path = run(), tmp_path / "r.parquet"
+    write = parquet.write
+
+    def full(*args, **kwargs):
+        raise ConfigError("no space left")
+
+    monkeypatch.setattr(parquet, "write", full)
+    with pytest.raises(ConfigError):
+        carried_out(r, path)
+    monkeypatch.setattr(parquet, "write", write)
+    assert list(tmp_path.glob(".r.*.checkpoint"))
+    said: list[str] = []
+    carried_out(r, path, say=said.append)
+    assert "resumed after epoch" in said[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def damage(how: str, checkpoint: Path) -> None:
+    whole = checkpoint.read_bytes()
+    if how == "truncated":
+        checkpoint.write_bytes(whole[: len(whole) // 2])
+    elif how == "empty":
+        checkpoint.write_bytes(b"")
+    elif how == "text":
+        checkpoint.write_text("not\na checkpoint\n")
+    else:
+        torch.save([1, 2], checkpoint)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text", "a list"])
+def test_a_damaged_checkpoint_is_named(how, data, tmp_path, run, killed):
+    r, path = run(), tmp_path / "r.parquet"
+    checkpoint = killed(r, data, path, 2)
+    damage(how, checkpoint)
+    with pytest.raises(ConfigError) as caught:
+        training.train(r, data, Context(target=path))
+    assert str(caught.value).startswith(f"{checkpoint}: not a whole checkpoint, delete it")
+    assert "\n" not in str(caught.value)
+    assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.1}, {"width": 8}, {"model": "lenet5", "width": None}, {"epochs": 4}, {"threads": 2}])  # fmt: skip
+def test_the_checkpoint_of_another_run_is_named(change, data, tmp_path, run, killed):
+    """Its name is another; under this one's name it is refused."""
+    context = Context(target=tmp_path / "r.parquet")
+    left = killed(run(), data, context.target, 2)
+    checkpoint = training.checkpoint_of(run(**change), context).path
+    assert checkpoint != left
+    left.rename(checkpoint)
+    with pytest.raises(ConfigError) as caught:
+        training.train(run(**change), data, context)
+    assert str(caught.value).startswith(f"{checkpoint}: checkpoint of another run or version")
+    assert "\n" not in str(caught.value)
+    assert checkpoint.exists()
+
+
+def test_the_checkpoint_of_another_version_is_named(data, tmp_path, run, killed):
+    context = Context(target=tmp_path / "r.parquet", code="another")
+    left = killed(run(), data, context.target, 2)
+    checkpoint = training.checkpoint_of(run(), context).path
+    assert checkpoint != left
+    left.rename(checkpoint)
+    with pytest.raises(ConfigError, match="checkpoint of another run or version"):
+        training.train(run(), data, context)
+
+
+def test_how_often_checkpoints_are_written_is_no_other_run(data, tmp_path, run, killed):
+    killed(run(), data, tmp_path / "c", 2)
+    said: list[str] = []
+    context = Context(said.append, target=tmp_path / "c")
+    training.train(run(checkpoint_minutes=5), data, context)
+    assert said[0] == "resumed after epoch 1"
+
+
+def test_the_command_killed_hard_and_given_again(tmp_path, carried_out):
+    """SIGKILL in the middle; the same command goes on to the very numbers of an undisturbed run."""
+    options = {"model": "fc", "width": 8, "gradient": "frog", "k": 2, "lr": 0.05, "epochs": 15}
+    options |= {"optimizer": "adam", "schedule": "cosine", "device": "cpu", "patience": 15}
+    flat = [text for key, value in options.items() for text in (f"--{key}", str(value))]
+    command = [FGRAD, "train", *flat, "--output", str(tmp_path / "a.parquet")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "epoch 4/15" in line:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    left = sorted(p.name for p in tmp_path.iterdir())
+    assert not (tmp_path / "a.parquet").exists()
+    assert any(name.startswith(".a.") and name.endswith(".checkpoint") for name in left)
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "resumed after epoch" in again.stderr
+    assert "completed" in again.stdout
+    undisturbed = tmp_path / "b.parquet"
+    carried_out(TrainRun(**options), undisturbed)
+    seconds = ["train_seconds", "eval_seconds"]
+    a, b = (parquet.read(p).drop(columns=seconds) for p in (tmp_path / "a.parquet", undisturbed))
+    assert a.equals(b)
+    assert len(a) == 16
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
