@@ -1,5 +1,6 @@
 # What to run: configuration and tables, read once, checked before any job; and what is stale.
 
+import warnings
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,6 +16,8 @@ from fgrad.store.files import check_writable
 from fgrad.store.fingerprint import fingerprint
 
 HOME = Path(str(workflow.current_basedir.join("..")))
+
+warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 
 try:
     CONFIG, RUNS = settings.load(config, HOME / "config")

@@ -81,7 +81,7 @@ def test_train(tmp_path):
         ("--dataset imagenet", "unknown dataset; allowed: mnist, fashion-mnist"),
         ("--device cuda:99", "fgrad: device = 'cuda:99': no such GPU here; there are cpu"),
         ("--perturb weights --tangents explicit --k 10000000", "10,000,000 explicit tangents of n = 269,322 take 10,772,880,000,000 bytes"),
-        ("--tangents exact", "tangents exact needs perturb weights"),
+        ("--tangents exact", "sampling exact needs perturb weights"),
         ("--epochs -1", "epochs = -1"),
     ],
 )  # fmt: skip

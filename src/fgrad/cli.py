@@ -241,16 +241,18 @@ def main() -> None:
         sys.exit(130)
 
 
-RENAMED = {"quality": "measure", "optimize": "descend"}
-"""Commands of the release before."""
+RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}
+"""Commands and options of the release before."""
 
 
 def _renamed(arguments: list[str]) -> None:
-    """Take a command by its old name, and say so."""
-    old = arguments[1] if len(arguments) > 1 else ""
-    if old in RENAMED:
-        arguments[1] = RENAMED[old]
-        print(f"fgrad: {old} is now called {RENAMED[old]}", file=sys.stderr)
+    """Take what is given by its old name, and say so."""
+    for place, argument in enumerate(arguments[1:], 1):
+        name, equals, value = argument.partition("=")
+        command = not name.startswith("--")
+        if name in RENAMED and (place == 1 or not command):
+            arguments[place] = f"{RENAMED[name]}{equals}{value}"
+            print(f"fgrad: {name} is now called {RENAMED[name]}", file=sys.stderr)
 
 
 def _check(output: Path) -> None:

@@ -1,9 +1,10 @@
 """What a user's mistake raises: a line for each, with what is allowed."""
 
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 
@@ -12,9 +13,24 @@ class ConfigError(Exception):
 
 
 class Model(BaseModel):
-    """Unknown keys forbidden, values frozen."""
+    """Unknown keys forbidden, values frozen, keys of the release before accepted with a warning."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Keys of the release before → what they are called now."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_new_names(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        found = dict(values)
+        for old, new in cls.renamed.items():
+            if old in found and new not in found:
+                warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=2)
+                found[new] = found.pop(old)
+        return found
 
 
 def one_of(kind: str, names: Iterable[str]) -> AfterValidator:

@@ -223,7 +223,7 @@ def test_angles_of_the_projection_share_their_span():
 
 
 def test_a_new_approach_needs_a_name_only():
-    scaled = Approach(aggregation="max-normalized", tangents="rademacher")
+    scaled = Approach(aggregation="max-normalized", sampler="rademacher")
     r = FunctionRun(
         function="sphere", n=8, gradient="mine", k=4, lr=0.05, approach=scaled, steps=20
     )

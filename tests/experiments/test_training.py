@@ -164,7 +164,7 @@ def test_a_stalled_run_has_patience(data, tmp_path, run, carried_out):
         {},
         {"mode": "fwad"},
         {"perturb": "weights"},
-        {"perturb": "weights", "tangents": "explicit"},
+        {"perturb": "weights", "sampling": "explicit"},
         {"perturb": "weights", "mode": "fwad"},
         {"optimizer": "nesterov"},
         {"optimizer": "adam", "schedule": "plateau"},

@@ -162,9 +162,9 @@ def test_frozen_parameters_get_no_gradient(perturb, mode):
     net[1].requires_grad_(False)
     net[2].bias.requires_grad_(False)
     k = None if mode == "bp" else 100
-    options = {"tangents": "exact"} if mode == "law" else {"mode": mode} if k and mode != "bp" else {}  # fmt: skip
+    options = {"sampling": "exact"} if mode == "law" else {"mode": mode} if k and mode != "bp" else {}  # fmt: skip
     approach = FROG if k else Approach()
-    found = gradients(net, x, y, k, approach, perturb=perturb, **{"tangents": "auto"} | options)
+    found = gradients(net, x, y, k, approach, perturb=perturb, **{"sampling": "auto"} | options)
     trained = [*net[0].parameters(), net[2].weight]
     assert all(p.grad is None for p in net.parameters() if not p.requires_grad)
     expected = torch.autograd.grad(cross_entropy(net(x), y), trained)

@@ -195,7 +195,7 @@ def test_simulation_makes_nothing_larger_than_its_tangents(approach):
 
 def test_simulation_of_weights_makes_nothing_larger_than_its_tangents():
     net, (x, y) = small().float(), batch(40)
-    gradient = Perturbation(net, FROG, 30, perturb="weights", tangents="explicit")
+    gradient = Perturbation(net, FROG, 30, perturb="weights", sampling="explicit")
     with Largest() as largest:
         gradient(x.float(), y)
     assert largest.numel == 30 * sum(p.numel() for p in net.parameters())
@@ -250,7 +250,7 @@ def test_on_the_gpu_both_modes_agree(name, perturb, mode):
     found = []
     for how in ("sim", mode):
         g = torch.Generator("cuda").manual_seed(0)
-        options = {"perturb": perturb, "mode": how, "tangents": "explicit"}
+        options = {"perturb": perturb, "mode": how, "sampling": "explicit"}
         Perturbation(net, FROG, 3, g, **options)(x, y)
         found.append([p.grad.clone() for p in net.parameters()])
     same(found[1], found[0], 1e-2)

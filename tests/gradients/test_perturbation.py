@@ -83,12 +83,12 @@ AGGREGATIONS = [
     Approach(aggregation="mean-times-n", normalize=True),
     Approach(aggregation="projection"),
     Approach(aggregation="projection", scale=True),
-    Approach(aggregation="projection", tangents="rademacher"),
-    Approach(aggregation="projection", tangents="orthogonal", max_length=3.0),
+    Approach(aggregation="projection", sampler="rademacher"),
+    Approach(aggregation="projection", sampler="orthogonal", max_length=3.0),
     Approach(aggregation="max"),
-    Approach(aggregation="max", tangents="rademacher"),
+    Approach(aggregation="max", sampler="rademacher"),
     Approach(aggregation="max-normalized"),
-    Approach(aggregation="mean", tangents="basis"),
+    Approach(aggregation="mean", sampler="basis"),
 ]
 
 
@@ -136,11 +136,11 @@ def test_enough_tangents_of_activations_are_backpropagation(mode, extra):
 
 
 @pytest.mark.parametrize("extra", [0, 5])
-@pytest.mark.parametrize(("mode", "tangents"), [("sim", "explicit"), ("sim", "exact"), ("fwad", "auto")])  # fmt: skip
-def test_enough_tangents_of_weights_are_backpropagation(mode, tangents, extra):
+@pytest.mark.parametrize(("mode", "sampling"), [("sim", "explicit"), ("sim", "exact"), ("fwad", "auto")])  # fmt: skip
+def test_enough_tangents_of_weights_are_backpropagation(mode, sampling, extra):
     net, (x, y) = small(), batch()
     n = sum(p.numel() for p in net.parameters())
-    options = {"perturb": "weights", "mode": mode, "tangents": tangents}
+    options = {"perturb": "weights", "mode": mode, "sampling": sampling}
     same(gradients(net, x, y, n + extra, **options), true_gradients(net, x, y), 1e-7)
     assert differ(gradients(net, x, y, n - 1, **options), true_gradients(net, x, y))
 
@@ -153,7 +153,7 @@ def test_enough_tangents_are_backpropagation_through_batch_norm_too():
 def test_backpropagation_is_autograd():
     net, (x, y) = small(), batch()
     for options in ({}, {"mode": "fwad"}, {"perturb": "weights"}):
-        found = gradients(net, x, y, None, Approach(), tangents="auto", **options)
+        found = gradients(net, x, y, None, Approach(), sampling="auto", **options)
         for a, b in zip(found, true_gradients(net, x, y), strict=True):
             assert torch.equal(a, b)
 
@@ -232,23 +232,23 @@ def test_the_exact_law_is_that_of_explicit_tangents(approach, k):
     probe = torch.randn(len(true), generator=torch.Generator().manual_seed(5)).double()
     probe -= (probe @ true) / (true @ true) * true
     found = {}
-    for i, tangents in enumerate(("exact", "explicit")):
+    for i, sampling in enumerate(("exact", "explicit")):
         g = torch.Generator().manual_seed(10 + i)
-        gradient = Perturbation(net, approach, k, g, perturb="weights", tangents=tangents)
+        gradient = Perturbation(net, approach, k, g, perturb="weights", sampling=sampling)
         rows = []
         for _ in range(400):
             gradient(x, y)
             estimate = torch.cat([p.grad.flatten() for p in net.parameters()])
             norm = estimate.norm()
             rows.append([norm / true.norm(), estimate @ true / norm, estimate @ probe / norm])
-        found[tangents] = torch.tensor(rows).T
+        found[sampling] = torch.tensor(rows).T
     for one, other in zip(found["exact"], found["explicit"], strict=True):
         assert stats.ks_2samp(one.numpy(), other.numpy()).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("approach", [FROG, MEAN], ids=name_of)
-@pytest.mark.parametrize("tangents", ["auto", "exact"])
-def test_the_exact_law_draws_no_tangents(approach, tangents, monkeypatch):
+@pytest.mark.parametrize("sampling", ["auto", "exact"])
+def test_the_exact_law_draws_no_tangents(approach, sampling, monkeypatch):
     def refused(*args, **kwargs):
         raise AssertionError("tangents drawn")
 
@@ -257,7 +257,7 @@ def test_the_exact_law_draws_no_tangents(approach, tangents, monkeypatch):
     net = nn.Sequential(nn.Sequential(nn.Linear(4, 300), nn.Tanh()), nn.Linear(300, 300))
     x, y = batch()
     n = sum(p.numel() for p in net.parameters())
-    gradient = Perturbation(net, approach, 65_536, perturb="weights", tangents=tangents)
+    gradient = Perturbation(net, approach, 65_536, perturb="weights", sampling=sampling)
     assert gradient.exact
     with Largest() as largest:
         gradient(x.float(), y)
@@ -274,18 +274,18 @@ def test_the_exact_law_draws_no_tangents(approach, tangents, monkeypatch):
     [
         (Approach(aggregation="max"), {"perturb": "weights"}),
         (Approach(aggregation="mean", normalize=True), {"perturb": "weights"}),
-        (Approach(aggregation="mean", tangents="rademacher"), {"perturb": "weights"}),
+        (Approach(aggregation="mean", sampler="rademacher"), {"perturb": "weights"}),
         (FROG, {"perturb": "weights", "mode": "fwad"}),
         (FROG, {"perturb": "activations"}),
-        (FROG, {"perturb": "weights", "tangents": "explicit"}),
+        (FROG, {"perturb": "weights", "sampling": "explicit"}),
     ],
 )
 def test_without_a_law_tangents_are_explicit(approach, options, monkeypatch):
     net = small().float()
     assert not Perturbation(net, approach, 2, **options).exact
-    if "tangents" not in options:
-        with pytest.raises(ValueError, match="tangents exact needs perturb weights, mode sim"):
-            Perturbation(net, approach, 2, **options, tangents="exact")
+    if "sampling" not in options:
+        with pytest.raises(ValueError, match="sampling exact needs perturb weights, mode sim"):
+            Perturbation(net, approach, 2, **options, sampling="exact")
 
 
 # --- precision, tails -----------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_without_a_law_tangents_are_explicit(approach, options, monkeypatch):
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 def test_the_algebra_of_the_tangents_is_not_done_in_bfloat16(perturb, seen):
     net, (x, y) = small().float(), batch()
-    gradient = Perturbation(net, FROG, 4, perturb=perturb, tangents="explicit")
+    gradient = Perturbation(net, FROG, 4, perturb=perturb, sampling="explicit")
     with torch.autocast("cpu", torch.bfloat16):
         gradient(x.float(), y)
     kinds = {t.dtype for one in seen for t in one}
@@ -337,7 +337,7 @@ def test_k_is_a_count(k):
         Perturbation(small().float(), MEAN, k)
 
 
-@pytest.mark.parametrize("option", ["perturb", "mode", "tangents"])
+@pytest.mark.parametrize("option", ["perturb", "mode", "sampling"])
 def test_options_that_do_not_exist(option):
     with pytest.raises(ValueError, match="nonsense"):
         Perturbation(small(), FROG, 2, **{option: "nonsense"})
@@ -364,7 +364,7 @@ def test_a_chain_without_parameters_is_no_stop_iteration():
 
 
 def test_more_tangents_than_the_sampler_has():
-    basis = Approach(aggregation="mean", tangents="basis")
+    basis = Approach(aggregation="mean", sampler="basis")
     with pytest.raises(ValueError, match="k = 15: 14 is the most independent tangents in n = 14"):
         Perturbation(small(), basis, 15)(*batch())
 
@@ -375,7 +375,7 @@ def test_tangents_that_do_not_fit_in_memory(perturb, mode, n, monkeypatch):
     monkeypatch.setattr(explicit.psutil, "virtual_memory", lambda: memory)
     net, (x, y) = small(), batch()
     assert sum(p.numel() for p in net.parameters()) == 83
-    gradient = Perturbation(net, FROG, 1_000, perturb=perturb, mode=mode, tangents="explicit")
+    gradient = Perturbation(net, FROG, 1_000, perturb=perturb, mode=mode, sampling="explicit")
     with pytest.raises(MemoryError, match=f"1,000 explicit tangents of n = {n:,}") as caught:
         gradient(x, y)
     text = str(caught.value)
@@ -383,7 +383,7 @@ def test_tangents_that_do_not_fit_in_memory(perturb, mode, n, monkeypatch):
     assert f"{8 * 1_000 * n:,} bytes" in text
     assert f"{memory.available:,}" in text
     assert "tangents exact" in text
-    Perturbation(net, FROG, 1_000, perturb="weights", tangents="exact")(x, y)
+    Perturbation(net, FROG, 1_000, perturb="weights", sampling="exact")(x, y)
 
 
 def test_exact_tangents_are_not_offered_where_no_law_is_known(monkeypatch):

@@ -103,7 +103,7 @@ def test_a_sampled_projection_follows_theory_for_any_k(k, generator):
         Approach(),
         Approach(aggregation="max"),
         Approach(aggregation="mean", normalize=True),
-        Approach(aggregation="projection", tangents="rademacher"),
+        Approach(aggregation="projection", sampler="rademacher"),
     ],
 )
 def test_without_a_law_nothing_is_sampled(approach, generator):

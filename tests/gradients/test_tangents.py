@@ -116,7 +116,7 @@ def test_normalized(generator):
 
 def test_redrawn_until_independent():
     # with n = 2, two Rademacher tangents are parallel every other time
-    approach = Approach(aggregation="projection", tangents="rademacher", independent=True)
+    approach = Approach(aggregation="projection", sampler="rademacher", independent=True)
     v = estimators.draw(approach, (50, 2, 2), seeded(0, 1))
     assert (torch.linalg.det(v.double()).abs() > 0.5).all()
     with pytest.raises(ValueError, match="no k = 3 tangents are independent in n = 2"):

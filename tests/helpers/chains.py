@@ -56,7 +56,7 @@ def batch(
 
 def gradients(net: nn.Sequential, x: Tensor, y: Tensor, k: int | None, approach: Approach = FROG, seed: int = 0, **options) -> list[Tensor]:  # fmt: skip
     """What one call leaves in .grad; explicit tangents unless told otherwise."""
-    options = {"tangents": "explicit"} | options
+    options = {"sampling": "explicit"} | options
     for parameter in net.parameters():
         parameter.grad = None
     Perturbation(net, approach, k, torch.Generator().manual_seed(seed), **options)(x, y)

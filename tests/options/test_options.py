@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from fgrad import errors
 from fgrad.errors import ConfigError
+from fgrad.gradients.approach import Approach
 from fgrad.options.functions import FunctionRun
+from fgrad.options.networks import TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.store import files
 
@@ -21,7 +23,7 @@ from fgrad.store import files
         ({"function": "beale"}, "function beale is defined for n = 2"),
         ({"angle": [30], "n": 1}, "tangents at an angle need n of at least 2"),
         (
-            {"approach": {"aggregation": "mean", "tangents": "basis"}, "n": 2},
+            {"approach": {"aggregation": "mean", "sampler": "basis"}, "n": 2},
             "2 is the most independ",
         ),
         (
@@ -57,3 +59,18 @@ def test_values_are_frozen():
     run = QualityRun(n=[4])
     with pytest.raises(ValidationError):
         run.seed = 3
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "new"),
+    [
+        (Approach, {"aggregation": "mean", "tangents": "basis"}, {"sampler": "basis"}),
+        (TrainRun, {"model": "fc", "gradient": "bp", "lr": 1, "tangents": "explicit"}, {"sampling": "explicit"}),
+    ],
+)  # fmt: skip
+def test_keys_of_the_release_before_are_taken_with_a_warning(model, values, new):
+    with pytest.warns(FutureWarning, match="tangents is now called"):
+        made = model(**values)
+    assert made.model_dump() | new == made.model_dump()
+    with pytest.raises(ValidationError, match="extra"):
+        model(**values, **new)

@@ -37,7 +37,7 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
     for alpha in (30.0, 90.0):
         jobs.carry_out(QualityRun(n=(16,), k=(4,), samples=20, angle=alpha), path(f"a{alpha:g}"))
     runs, angles = [], []
-    own = {"aggregation": "max", "tangents": "rademacher"}
+    own = {"aggregation": "max", "sampler": "rademacher"}
     for function in ("sphere", "styblinski-tang"):
         for n in (2, 16):
             for gradient, k, approach in (("bp", None, None), ("frog", 2, None), ("mine", 2, own)):

@@ -204,8 +204,8 @@ def test_a_new_gradient_is_one_line():
         ),
         (
             "gradients.frog",
-            {"tangents": "uniform"},
-            "config: gradients.frog.tangents = 'uniform': unk",
+            {"sampler": "uniform"},
+            "config: gradients.frog.sampler = 'uniform': unk",
         ),
         ("gradients.frog", None, "config: gradients.frog = None: keys with values are needed"),
         ("gradients", {}, "config: gradients: Dictionary should have at least 1 item"),
@@ -365,7 +365,7 @@ def test_rates_of_another_data_set():
         ("perturb", "biases", "networks.fc.perturb = 'biases': Input should be 'activations' or 'weights'"),
         ("device", "tpu", "networks.fc.device = 'tpu'"),
         ("epoch", 3, "networks.fc.epoch = 3: unknown key; see config/README.md"),
-        ("tangents", "exact", "tangents exact needs perturb weights"),
+        ("sampling", "exact", "sampling exact needs perturb weights"),
     ],
 )  # fmt: skip
 def test_wrong_networks(key, value, message):

@@ -149,7 +149,7 @@ CASES: dict[str, Case] = {
         for gradient in (BP, MEAN, FROG)
     },
     **{
-        f"gradient-{one['approach']['aggregation']}-{one['approach']['tangents']}": function(
+        f"gradient-{one['approach']['aggregation']}-{one['approach']['sampler']}": function(
             function="sphere", **one
         )
         for one in EACH_AGGREGATION
@@ -178,7 +178,7 @@ CASES: dict[str, Case] = {
         for mode in ("sim", "fwad")
     },
     "bp": trained(model="fc", **BP),
-    "explicit": trained(model="fc", perturb="weights", tangents="explicit", **FROG),
+    "explicit": trained(model="fc", perturb="weights", sampling="explicit", **FROG),
     "law-of-the-mean": trained(model="fc", perturb="weights", **MEAN),
     "statistics": trained(model="fc", statistics=True, augment=True, dataset="cifar10", **FROG),
     **{

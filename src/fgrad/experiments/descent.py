@@ -202,7 +202,7 @@ class StoppingRule:
 
 def _approach(task: FunctionTask, angle: float | None) -> Approach:
     """The approach, with tangents at an angle where one is given."""
-    return task.how if angle is None else task.how.model_copy(update={"tangents": "angle"})
+    return task.how if angle is None else task.how.model_copy(update={"sampler": "angle"})
 
 
 def _step(task: FunctionTask, approach: Approach) -> Step:

@@ -172,7 +172,7 @@ def _batch(
     scaled: list[tuple[str, bool]],
 ) -> Tensor:
     """Metrics of one batch of B samples, [B, A, K, 6]."""
-    sampler = Approach(tangents="normal" if run.angle is None else "angle")
+    sampler = Approach(sampler="normal" if run.angle is None else "angle")
     gradient = _true_gradient(run, n, generators)
     v = draw(sampler, (max(run.k), n), generators, run.angle)
     estimates = _estimates(run, [name for name, _ in plain], v, gradient)

@@ -67,7 +67,7 @@ class State:
         self.crops = torch.Generator(self.device).manual_seed(stream_seed(run.seed, "crops"))
         self.gradient = Perturbation(
             self.chain, run.how, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
-            tangents=run.tangents, chunk=run.chunk,
+            sampling=run.sampling, chunk=run.chunk,
         )  # fmt: skip
         self.optimizer = _optimizer(run.optimizer, self.chain, run.lr)
         self.schedule, self.each_step = _schedule(

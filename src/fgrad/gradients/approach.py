@@ -1,6 +1,7 @@
 """How a gradient is named: sampler + aggregation + options; torch is not imported."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -15,9 +16,11 @@ Sampler = Annotated[str, one_of("sampler", SAMPLERS)]
 class Approach(Model):
     """How a gradient is obtained: sampler + aggregation + options (the paper, section 3)."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"tangents": "sampler"}
+
     aggregation: Aggregation | None = None
     """How directional derivatives become a gradient; null is backpropagation, ∇f itself."""
-    tangents: Sampler = "normal"
+    sampler: Sampler = "normal"
     """Where the tangents come from."""
     normalize: bool = False
     """Normalise each tangent."""
@@ -30,19 +33,19 @@ class Approach(Model):
 
     @model_validator(mode="after")
     def _scalable(self) -> Self:
-        if self.scale and (self.aggregation not in LAWS or self.tangents != "normal"):
+        if self.scale and (self.aggregation not in LAWS or self.sampler != "normal"):
             raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
         return self
 
     @property
     def has_law(self) -> bool:
         """Whether the estimate can be drawn from its exact law (the paper, section 3)."""
-        return self.aggregation in LAWS and self.tangents == "normal" and not self.normalize
+        return self.aggregation in LAWS and self.sampler == "normal" and not self.normalize
 
     @property
     def bounded(self) -> bool:
         """Whether there are n such tangents at most."""
-        return self.tangents in ("basis", "orthogonal") or self.independent
+        return self.sampler in ("basis", "orthogonal") or self.independent
 
 
 APPROACHES = {

@@ -106,13 +106,13 @@ def draw(
         ValueError: if ``independent`` is asked of k > n tangents, or the sampler refuses the size.
     """
     options: dict[str, float] = {}
-    if approach.tangents == "angle":
+    if approach.sampler == "angle":
         if angle is None:
             raise ValueError("the sampler 'angle' needs an angle in degrees")
         options["angle"] = angle
-    if approach.tangents == "orthogonal":
+    if approach.sampler == "orthogonal":
         options["max_length"] = approach.max_length
-    sampler = SAMPLERS[approach.tangents]
+    sampler = SAMPLERS[approach.sampler]
     v: Tensor = sampler(size, generator, dtype=dtype, **options)
     if approach.independent:
         if size[-2] > size[-1]:
@@ -157,7 +157,7 @@ def coefficients(approach: Approach, directions: Tensor, derivatives: Tensor) ->
     options: dict[str, bool] = {}
     if approach.aggregation == "projection":
         # so many normal tangents are never near dependent: min sin² ~ Beta((n−k+1)/2, (k−1)/2)
-        options["apart"] = approach.tangents == "normal" and n >= max(4 * k, 256)
+        options["apart"] = approach.sampler == "normal" and n >= max(4 * k, 256)
     c = AGGREGATIONS[approach.aggregation](directions, derivatives, **options)
     if approach.scale:
         c = c / float(LAWS[approach.aggregation].expected_ratio(n, k, approach.normalize))

@@ -38,7 +38,7 @@ class Perturbation:
         loss: (outputs [B, …], targets [B, …]) → a loss for each sample [B]; its mean is minimised.
         perturb: what the tangents perturb.
         mode: where directional derivatives come from.
-        tangents: of ``weights`` in ``sim``: drawn one by one (``explicit``, O(k n) memory), or the
+        sampling: of ``weights`` in ``sim``: drawn one by one (``explicit``, O(k n) memory), or the
             estimate sampled from its exact law (``exact``, O(n) for any k). ``auto`` is exact where
             a law is known.
         chunk: tangents of one forward-mode pass; ``None`` for all at once.
@@ -66,7 +66,7 @@ class Perturbation:
         loss: Loss = CROSS_ENTROPY,
         perturb: Literal["activations", "weights"] = "activations",
         mode: Literal["sim", "fwad"] = "sim",
-        tangents: Literal["auto", "exact", "explicit"] = "auto",
+        sampling: Literal["auto", "exact", "explicit"] = "auto",
         chunk: int | None = None,
     ) -> None:
         if (approach.aggregation is None) != (k is None):
@@ -76,19 +76,19 @@ class Perturbation:
         for name, value, allowed in (
             ("perturb", perturb, ("activations", "weights")),
             ("mode", mode, ("sim", "fwad")),
-            ("tangents", tangents, ("auto", "exact", "explicit")),
+            ("sampling", sampling, ("auto", "exact", "explicit")),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
         lawful = approach.has_law and perturb == "weights" and mode == "sim"
-        if tangents == "exact" and not lawful:
+        if sampling == "exact" and not lawful:
             raise ValueError(
-                "tangents exact needs perturb weights, mode sim, normal tangents and an "
+                "sampling exact needs perturb weights, mode sim, normal tangents and an "
                 "aggregation whose law is known"
             )
         self.chain, self.approach, self.k, self.loss = chain, approach, k, loss
         self.perturb, self.chunk = perturb, chunk
-        self.exact = lawful and tangents != "explicit"
+        self.exact = lawful and sampling != "explicit"
         if generator is None:
             device = next((p.device for p in chain.parameters()), None)
             generator = torch.Generator(device or "cpu").manual_seed(0)

@@ -58,6 +58,6 @@ class GradientTask(Derivatives):
         how = self.how
         if how.aggregation is None:
             return []
-        code = [AGGREGATIONS.where[how.aggregation], SAMPLERS.where[how.tangents]]
+        code = [AGGREGATIONS.where[how.aggregation], SAMPLERS.where[how.sampler]]
         code += [LAWS.where[how.aggregation]] if how.scale else []
         return code + ([CONDITIONS.where["independent"]] if how.independent else [])

@@ -1,6 +1,7 @@
 """The options of a training run (sections 4.4 and 4.5); torch is not imported."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +22,8 @@ DatasetName = Annotated[str, one_of("dataset", DATASETS)]
 class TrainOptions(Derivatives):
     """How a network is trained, whichever network and gradient."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"tangents": "sampling"}
+
     reduce: Count = 1
     """Divide every hidden size by this, for quick tries."""
     epochs: Annotated[int, Field(ge=0, le=10**6, strict=True)] = 200
@@ -31,7 +34,7 @@ class TrainOptions(Derivatives):
     """Stop after so many epochs in a row without a lower validation loss."""
     perturb: Literal["activations", "weights"] = "activations"
     """What the tangents perturb."""
-    tangents: Literal["auto", "exact", "explicit"] = "auto"
+    sampling: Literal["auto", "exact", "explicit"] = "auto"
     """Perturbed weights in mode sim: tangents drawn one by one, or the estimate from its law."""
     chunk: Count | None = None
     """Tangents in one pass of mode fwad; none for all at once."""
@@ -72,11 +75,11 @@ class TrainTask(TrainOptions, GradientTask):
     def _consistent(self) -> Self:
         if self.width is not None and self.model != "fc":
             raise ValueError(f"width = {self.width}: model {self.model} has none, only fc")
-        if self.how.tangents == "angle":
+        if self.how.sampler == "angle":
             raise ValueError("tangents at an angle are for sections 4.1 to 4.3")
-        if self.tangents == "exact" and not self._lawful:
+        if self.sampling == "exact" and not self._lawful:
             raise ValueError(
-                "tangents exact needs perturb weights, mode sim and an aggregation of normal "
+                "sampling exact needs perturb weights, mode sim and an aggregation of normal "
                 "tangents whose law is known"
             )
         if self.precision == "bf16" and self.mode == "fwad":
@@ -97,7 +100,7 @@ class TrainTask(TrainOptions, GradientTask):
         aggregation = self.how.aggregation
         if aggregation is None:
             return [MODES.where["backpropagation"]]
-        if self._lawful and self.tangents != "explicit":
+        if self._lawful and self.sampling != "explicit":
             return [MODES.where["weights-exact"], LAWS.where[aggregation]]
         return [MODES.where[f"{self.perturb}-{self.mode}"]]
 

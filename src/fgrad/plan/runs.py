@@ -288,7 +288,7 @@ class _Joined:
 
     def network_row(self, key: tuple[Any, ...], options: dict[str, Any], lr: float | None) -> _Row:
         name, model, width, dataset, gradient, k = key
-        for_tangents = {"mode", "perturb", "tangents", "chunk"} if k is None else set()
+        for_tangents = {"mode", "perturb", "sampling", "chunk"} if k is None else set()
         task = {option: value for option, value in options.items() if option not in for_tangents}
         task |= dict(zip(NetworkRow.columns(), key, strict=True))
         size = "" if width is None else f"_w{width}"

@@ -5,6 +5,7 @@ Options that define the numbers are compared; `RECORDED` ones are kept in the fi
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -78,7 +79,9 @@ def difference(asked: Asked) -> str:
         return "missing"
     try:
         made = parquet.provenance(asked.path)
-        recorded = kind.model_validate(made["run"]).model_dump(mode="json")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # old files have old names
+            recorded = kind.model_validate(made["run"]).model_dump(mode="json")
         wanted = asked.run | _rate(asked)
     except ConfigError as error:
         return str(error).removeprefix(f"{asked.path}: ")

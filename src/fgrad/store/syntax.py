@@ -1,0 +1,115 @@
+"""Syntax trees without what only says something, as texts that compare what code does."""
+
+import ast
+
+SAID = frozenset({"say", "progress", "log", "log_line", "log_progress", "print", "warn"})
+"""Calls of these that stand alone say something and change nothing."""
+
+UNSAID = ("ctx", "kind", "type_comment", "type_params")
+"""Fields of syntax trees without a meaning of their own, or not known to every Python."""
+
+
+def silenced(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements without docstrings, annotations, messages and lines that are said.
+
+    The trees are changed; lines are where they were.
+    """
+    return _Silence().body(statements)
+
+
+class _Silence(ast.NodeTransformer):
+    """Takes out of a syntax tree what says something and changes no number."""
+
+    def __init__(self) -> None:
+        self.in_class = False
+
+    def body(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        return [kept for one in statements for kept in self._kept(one)]
+
+    def _kept(self, statement: ast.stmt) -> list[ast.stmt]:
+        if _is_text(statement) or _is_for_types(statement) or _is_said(statement):
+            return []
+        visited: ast.stmt | None = self.visit(statement)
+        return [] if visited is None else [visited]
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                kept = self.body(value)
+                setattr(node, name, kept or ([ast.Pass()] if name == "body" else []))
+            elif isinstance(value, list):
+                setattr(node, name, [self.visit(v) if isinstance(v, ast.AST) else v for v in value])
+            elif isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        outside, self.in_class = self.in_class, False
+        self.generic_visit(node)
+        self.in_class = outside
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Annotations in the body of a class may be fields of its objects."""
+        outside, self.in_class = self.in_class, True
+        self.generic_visit(node)
+        self.in_class = outside
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if self.in_class:
+            return self.generic_visit(node)
+        if node.value is None:
+            return None
+        plain = ast.Assign([node.target], node.value)
+        return self.generic_visit(ast.copy_location(plain, node))
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        """An ``if`` that was there only to say something goes with it."""
+        self.generic_visit(node)
+        silent = not node.orelse and all(isinstance(one, ast.Pass) for one in node.body)
+        called = any(isinstance(n, ast.Call | ast.NamedExpr) for n in ast.walk(node.test))
+        return None if silent and not called else node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """The class of an error may decide where it is caught, its message nothing."""
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        name = getattr(raised, "attr", getattr(raised, "id", ""))
+        bare = ast.Raise(raised if name[:1].isupper() else None)
+        return ast.copy_location(bare, node)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        node.msg = None
+        return self.generic_visit(node)
+
+
+def _is_said(statement: ast.stmt) -> bool:
+    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
+        return False
+    called = statement.value.func
+    return getattr(called, "attr", getattr(called, "id", "")) in SAID
+
+
+def plain(node: object) -> str:
+    if isinstance(node, ast.AST):
+        fields = (
+            f"{name}={plain(value)}"
+            for name, value in ast.iter_fields(node)
+            if value not in (None, []) and name not in UNSAID
+        )
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return f"[{', '.join(map(plain, node))}]" if isinstance(node, list) else repr(node)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """A docstring, of a module, class or function or below a constant."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_for_types(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and getattr(statement.test, "id", "") == "TYPE_CHECKING"
