@@ -119,8 +119,9 @@ def _left_by(status: Status, section: str, name: str, target: Path) -> set[Path]
     if (section, name) not in status.stale:
         return set()
     asked = status.asked(section, name)
+    options = status.runs.jobs[section][name].options
     keys = {
-        identity.digest(identity.description(asked.run, code, on))
+        identity.digest(identity.description(options, code, on))
         for code in filter(None, asked.code)
         for on in ("cpu", "cuda")
     }
