@@ -40,14 +40,23 @@ class Status:
 
     def asked(self, section: str, name: str) -> Asked:
         """What is asked of one result."""
-        job = self.runs.jobs[section][name]
-        kind = SECTIONS[section]
-        script = self.scripts / SCRIPTS[kind]
-        # also what the library computes without a script is the same
-        code = fingerprint(*job.code, script), fingerprint(*job.code)
-        search = job.search and f"results/runs/{job.search}.parquet"
-        reference = f"{kind.__module__}:{kind.__qualname__}"
-        return Asked(result_file(section, name), reference, defining(job.options), code, search)
+        return self._asked[section, name]
+
+    @cached_property
+    def _asked(self) -> dict[tuple[str, str], Asked]:
+        found = {}
+        for section, name in self.runs.names():
+            job, kind = self.runs.jobs[section][name], SECTIONS[section]
+            script = str(self.scripts / SCRIPTS[kind])
+            # also what the library computes without a script is the same
+            code = fingerprint(*job.code, script), fingerprint(*job.code)
+            reference = f"{kind.__module__}:{kind.__qualname__}"
+            search = job.search and f"results/runs/{job.search}.parquet"
+            options = defining(job.options)
+            found[section, name] = Asked(
+                result_file(section, name), reference, options, code, search
+            )
+        return found
 
     @cached_property
     def stale(self) -> Mapping[tuple[str, str], str]:

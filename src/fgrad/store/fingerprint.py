@@ -65,23 +65,24 @@ def fingerprint(*references: str | Path) -> str:
     Raises:
         UnknownReferenceError: if there is no such module or definition.
     """
-    texts = [
-        f"{module}:{name}\n{_text(module, name)}" for module, name in sorted(closure(*references))
-    ]
-    scripts = sorted(_script(Path(one)) for one in references if _is_path(one))
-    return hashlib.blake2b("\n".join(texts + scripts).encode(), digest_size=8).hexdigest()
+    parts = [f"{module}:{name} {_hash(module, name)}" for module, name in closure(*references)]
+    parts += [_digest(_script(Path(one))) for one in references if _is_path(one)]
+    return _digest("\n".join(sorted(parts)))
+
+
+def closure(*references: str | Path) -> frozenset[Key]:
+    """The definitions, as module and name, that the given ones may run; raises as `fingerprint`."""
+    return frozenset().union(*map(_closure, references))
 
 
 @cache
-def closure(*references: str | Path) -> frozenset[Key]:
-    """The definitions, as module and name, that the given ones may run; raises as `fingerprint`."""
-    waiting: list[Key] = []
-    for one in references:
-        if _is_path(one):
-            waiting += _references(_parsed(Path(one)), str(one), _all(Path(one)))
-        else:
-            module, _, name = str(one).partition(":")
-            waiting.append(_defined(module, name, str(one)))
+def _closure(reference: str | Path) -> frozenset[Key]:
+    if _is_path(reference):
+        path = Path(reference)
+        waiting = _references(_parsed(path), str(path), _all(path))
+    else:
+        module, _, name = str(reference).partition(":")
+        waiting = [_defined(module, name, str(reference))]
     found: set[Key] = set()
     while waiting:
         key = waiting.pop()
@@ -127,6 +128,7 @@ def lines(module: str, name: str) -> Iterator[range]:
         yield range(min([statement.lineno, *decorators]), (statement.end_lineno or 0) + 1)
 
 
+@cache
 def path_of(module: str) -> Path | None:
     """File of a module of the package; ``None`` if there is none."""
     if module.split(".", maxsplit=1)[0] != NAME:
@@ -138,7 +140,7 @@ def path_of(module: str) -> Path | None:
 
 def clear() -> None:
     """Forget what was read of files, which may have been edited since."""
-    for cached in (fingerprint, closure, _parsed, _text, _used):
+    for cached in (fingerprint, _closure, _parsed, _hash, _used, path_of):
         cached.cache_clear()
 
 
@@ -230,8 +232,12 @@ def _statements(module: str, name: str) -> list[ast.stmt]:
     return [*own, *parsed.loose]
 
 
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 @cache
-def _text(module: str, name: str) -> str:
+def _hash(module: str, name: str) -> str:
     path = path_of(module)
     assert path is not None
     parsed, statements = _parsed(path), _statements(module, name)
@@ -239,7 +245,7 @@ def _text(module: str, name: str) -> str:
     bound = {n: parsed.foreign[n] for n in names & parsed.foreign.keys()}
     own = {n: _defined(*parsed.imports[n], n) for n in names & parsed.imports.keys()}
     bound |= {n: key for n, key in own.items() if _counts(*key)}
-    return f"{sorted(bound.items())}\n" + "\n".join(map(plain, statements))
+    return _digest(f"{sorted(bound.items())}\n" + "\n".join(map(plain, statements)))
 
 
 @cache

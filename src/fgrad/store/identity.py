@@ -7,7 +7,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from pkgutil import resolve_name
@@ -43,7 +43,7 @@ class Asked:
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for a job that is to check the file."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def defining(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,15 +74,14 @@ def difference(asked: Asked) -> str:
 
     Options that the file does not know of, as they came later, have their defaults.
     """
-    kind: type[Model] = resolve_name(asked.kind)
     if not Path(asked.path).exists():
         return "missing"
     try:
         made = parquet.provenance(asked.path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # old files have old names
-            recorded = kind.model_validate(made["run"]).model_dump(mode="json")
         wanted = asked.run | _rate(asked)
+        recorded = defining(made["run"])
+        if recorded != wanted:
+            recorded = _known(recorded, resolve_name(asked.kind))
     except ConfigError as error:
         return str(error).removeprefix(f"{asked.path}: ")
     except ValidationError:
@@ -93,6 +92,13 @@ def difference(asked: Asked) -> str:
         if recorded.get(name) != value:
             return f"{name} = {recorded.get(name)!r}, asked for {value!r}"
     return _code_difference(made, asked.code)
+
+
+def _known(run: Mapping[str, Any], kind: type[Model]) -> dict[str, Any]:
+    """Recorded options as they are called today, and those that came later with their defaults."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return kind.model_validate(run).model_dump(mode="json")
 
 
 def check(asked: Iterable[Mapping[str, Any]]) -> None:
