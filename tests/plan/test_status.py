@@ -100,12 +100,12 @@ def test_older_files_are_no_other_files(config):
 
 def test_edited_code_makes_stale_what_it_concerns(config, monkeypatch):
     computed(status(config))
-    real = fingerprint._text
+    real = fingerprint._hash
 
     def edited(module: str, name: str) -> str:
         return real(module, name) + ("edited" if name == "projection" else "")
 
-    monkeypatch.setattr(fingerprint, "_text", edited)
+    monkeypatch.setattr(fingerprint, "_hash", edited)
     fingerprint.fingerprint.cache_clear()
     try:
         stale = status(config).stale

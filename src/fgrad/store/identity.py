@@ -86,7 +86,7 @@ def difference(asked: Asked) -> str:
         return str(error).removeprefix(f"{asked.path}: ")
     except ValidationError:
         return "made with options that are not known any more, or of another kind"
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return "no result of this project: it does not say what it is"
     for name, value in wanted.items():
         if recorded.get(name) != value:
