@@ -22,11 +22,10 @@ warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 try:
     CONFIG, RUNS = settings.load(config, HOME / "config")
     check_writable(Path("results"))
+    STATUS = Status(RUNS, HOME / "workflow/scripts")
+    STAMP = STATUS.stamp(Path(".snakemake/fgrad.stale"))
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-
-STATUS = Status(RUNS, HOME / "workflow/scripts")
-STAMP = STATUS.stamp(Path(".snakemake/fgrad.stale"))
 
 
 wildcard_constraints:

@@ -100,7 +100,7 @@ def test_a_dry_run_imports_no_torch(finished):
     done = subprocess.run(
         command, capture_output=True, text=True, env=finished.environment(), check=True
     )
-    assert "fgrad.config" in done.stderr
+    assert "fgrad.plan.status" in done.stderr
     assert not re.search(r"\| +(torch|matplotlib|seaborn)$", done.stderr, re.M)
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,11 +79,23 @@ class Status:
         Snakemake reruns a job whose input is newer than its output, whatever its own records say,
         unless the content of the input is what it was the last time.
         """
-        there = [Path(result_file(*key)) for key in self.stale]
-        times = [one.stat().st_mtime for one in there if one.exists()]
-        if times:
+        there = [Path(result_file(*key)) for key in self.stale if self._is_there(*key)]
+        if there:
             with files.atomic(path) as temporary:
                 temporary.write_text(f"{time.time_ns()}\n")
-                newest = max(time.time(), max(times) + 1)
-                os.utime(temporary, (newest, newest))
+            _age(there, path.stat().st_mtime)
         return str(path)
+
+    def _is_there(self, section: str, name: str) -> bool:
+        return Path(result_file(section, name)).exists()
+
+
+def _age(paths: list[Path], before: float) -> None:
+    """Files that are not older, or of no age at all, become a second older than a moment.
+
+    Snakemake takes a file of 1970 for none, and fails a job whose input is of the future.
+    """
+    for path in paths:
+        if not 0 < path.stat().st_mtime < before:
+            with suppress(OSError):
+                os.utime(path, (before - 1, before - 1))
