@@ -7,6 +7,12 @@ def in_flight(wildcards):
     return min(search["in_flight"], search["generation"])
 
 
+def search_in_flight(wildcards, output, threads):
+    """The options of a search, with as many trials in flight as it has threads for."""
+    search = run_of(wildcards, output)
+    return search | {"in_flight": max(1, threads // search["threads"])}
+
+
 def batch_mb(wildcards):
     """Memory of a search: values of every step, repeat and rate of half of it, twice, and 2 GB."""
     search = job_of(wildcards).options
@@ -55,7 +61,7 @@ rule search_network:
         runtime=lambda wildcards: 4 * needs(1)(wildcards),
         gpu=lambda wildcards: int(job_of(wildcards).options["device"] != "cpu"),
     params:
-        run=run_of,
+        run=search_in_flight,
         data=lambda wildcards, output: data_of(wildcards),
     message:
         "4.4, 4.5: search for a learning rate, {wildcards.section}/{wildcards.name}"
