@@ -111,6 +111,11 @@ def linear(
 
 NOTHING: dict[str, Edit] = {
     "the caption of a figure, which is in the report alone": edited("src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"),
+    "a mirror of a data set": edited(
+        "src/fgrad/problems/published.py",
+        '"https://ossci-datasets.s3',
+        '"https://example.org/",\n        "https://ossci-datasets.s3',
+    ),
     "a message in errors.py": edited("src/fgrad/errors.py", "unknown key; see", "unknown, see"),
     "a message in options": edited(
         "src/fgrad/options/functions.py", "is defined for n =", "is only defined for n ="
