@@ -239,6 +239,9 @@ def main() -> None:
         sys.exit(errors.describe("fgrad", error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read what is printed wants no more of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}

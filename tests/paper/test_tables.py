@@ -145,3 +145,13 @@ def test_three_formats(tmp_path):
     assert r"1 $\pm$ 2 & 1 & 0.123457 \\" in latex
     assert r"\caption{Of \texttt{a\_b}: \emph{5 \%} $\pm$ 1.}" in latex
     assert r"a\_b" in latex
+
+
+def test_a_note_stands_below_the_markdown_and_in_the_caption(tmp_path):
+    paths = [str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex")]
+    frame = pd.DataFrame({"n": [1, 2]})
+    tables.write(frame, *paths, caption="Words.", note="1 of 2 runs were made by older code (ab).")
+    csv, markdown, latex = (Path(path).read_text() for path in paths)
+    assert csv == "n\n1\n2\n"
+    assert markdown.endswith("\n\n1 of 2 runs were made by older code (ab).\n")
+    assert "Words. 1 of 2 runs were made by older code (ab)." in latex

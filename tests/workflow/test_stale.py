@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,3 +172,21 @@ def test_forced_jobs_have_what_they_read(project):
     project.run(target, options=("--forcerun", "train_network"))
     planned = project.planned()  # what shows it, and no other run
     assert not {"train_network", "prepare_data", "descend_function"} & set(planned)
+
+
+def test_accepted_results_are_marked_wherever_they_are_shown(project):
+    old = "0123456789abcdef"
+    parquet.restamp(result(project, RUN), code=old)
+    place = ("--workflow", str(project.home), "--directory", str(project.work))
+    place += ("--configfile", str(project.home / "tests/tiny.yaml"))
+    fgrad = [sys.executable, "-c", "from fgrad.cli import main; main()", "stale", *place]
+    subprocess.run([*fgrad, "--accept-code", old], env=project.environment(), check=True)
+    project.run()
+    assert project.planned() == {}
+    words = f"1 of 8 runs were made by older code ({old})"
+    paper = project.work / "results/paper"
+    for file in ("tables/stops.md", "tables/stops.tex", "claims/functions.md", "claims.md"):
+        assert words in (paper / file).read_text()
+    assert words not in (paper / "claims/quality.md").read_text()
+    parquet.restamp(result(project, RUN), accepted={"code": old})
+    assert project.planned()["descend_function"] == 1

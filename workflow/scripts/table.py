@@ -5,7 +5,7 @@ from fgrad.store import identity, log, parquet
 
 with log.logged(snakemake.log[0]):
     make = resolve_name(snakemake.params.makes)
-    words = (snakemake.params.heading, snakemake.params.caption)
-    caption = identity.sentences(*words, identity.notes(snakemake.input))
+    caption = f"{snakemake.params.heading}. {snakemake.params.caption}"
     frames = [parquet.read(path) for path in snakemake.input]
-    tables.write(make(*frames), *snakemake.output, caption=caption)
+    note = identity.notes(snakemake.input)
+    tables.write(make(*frames), *snakemake.output, caption=caption, note=note)

@@ -112,7 +112,9 @@ def quality(summary: pd.DataFrame) -> pd.DataFrame:
     return frame[[*index, "count", "cosine", "norm_ratio"]].sort_values(index, kind="stable")
 
 
-def write(frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str) -> None:
+def write(
+    frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str, note: str = ""
+) -> None:
     """Write a table in the three formats, each whole or not at all.
 
     Args:
@@ -121,6 +123,7 @@ def write(frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str
         markdown: path.
         latex: path; a ``longtable`` that needs the packages longtable and booktabs.
         caption: of the LaTeX table, as in `fgrad.paper.contents`.
+        note: said below the Markdown and at the end of the caption.
     """
     shown = frame.astype(object).where(frame.notna(), "")
     shown = shown.map(lambda cell: f"{cell:.6g}" if isinstance(cell, float) else str(cell))
@@ -129,12 +132,13 @@ def write(frame: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str
     text = escaped.to_latex(
         index=False,
         longtable=True,
-        caption=_latex(_marked(caption)),
+        caption=_latex(_marked(f"{caption} {note}".strip())),
         column_format="l" * len(frame.columns),
     )
     texts = {
         csv: frame.to_csv(index=False),
-        markdown: shown.to_markdown(index=False, disable_numparse=True) + "\n",
+        markdown: shown.to_markdown(index=False, disable_numparse=True)
+        + (f"\n\n{note}\n" if note else "\n"),
         latex: text,
     }
     for path, content in texts.items():
