@@ -151,7 +151,7 @@ def test_a_note_stands_below_the_markdown_and_in_the_caption(tmp_path):
     paths = [str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex")]
     frame = pd.DataFrame({"n": [1, 2]})
     tables.write(frame, *paths, caption="Words.", note="1 of 2 runs were made by older code (ab).")
-    csv, markdown, latex = (Path(path).read_text() for path in paths)
+    csv, markdown, latex = ((tmp_path / path).read_text() for path in paths)
     assert csv == "n\n1\n2\n"
     assert markdown.endswith("\n\n1 of 2 runs were made by older code (ab).\n")
     assert "Words. 1 of 2 runs were made by older code (ab)." in latex
