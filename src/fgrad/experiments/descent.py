@@ -202,7 +202,8 @@ class StoppingRule:
 
 def _approach(task: FunctionTask, angle: float | None) -> Approach:
     """The approach, with tangents at an angle where one is given."""
-    return task.how if angle is None else task.how.model_copy(update={"sampler": "angle"})
+    assert task.approach is not None
+    return task.approach if angle is None else task.approach.model_copy(update={"sampler": "angle"})
 
 
 def _step(task: FunctionTask, approach: Approach) -> Step:

@@ -65,8 +65,9 @@ class State:
         self.order = torch.Generator().manual_seed(stream_seed(run.seed, "order"))
         self.tangents = torch.Generator(self.device).manual_seed(stream_seed(run.seed, "tangents"))
         self.crops = torch.Generator(self.device).manual_seed(stream_seed(run.seed, "crops"))
+        assert run.approach is not None
         self.gradient = Perturbation(
-            self.chain, run.how, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
+            self.chain, run.approach, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
             sampling=run.sampling, chunk=run.chunk,
         )  # fmt: skip
         self.optimizer = _optimizer(run.optimizer, self.chain, run.lr)

@@ -37,16 +37,6 @@ class Approach(Model):
             raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
         return self
 
-    @property
-    def has_law(self) -> bool:
-        """Whether the estimate can be drawn from its exact law (the paper, section 3)."""
-        return self.aggregation in LAWS and self.sampler == "normal" and not self.normalize
-
-    @property
-    def bounded(self) -> bool:
-        """Whether there are n such tangents at most."""
-        return self.sampler in ("basis", "orthogonal") or self.independent
-
 
 APPROACHES = {
     "bp": Approach(),
@@ -54,3 +44,13 @@ APPROACHES = {
     "frog": Approach(aggregation="projection"),
 }
 """The paper's approaches by name; a configuration may add more."""
+
+
+def has_law(approach: Approach) -> bool:
+    """Whether its estimate can be drawn from its exact law (the paper, section 3)."""
+    return approach.aggregation in LAWS and approach.sampler == "normal" and not approach.normalize
+
+
+def bounded(approach: Approach) -> bool:
+    """Whether there are n such tangents at most."""
+    return approach.sampler in ("basis", "orthogonal") or approach.independent

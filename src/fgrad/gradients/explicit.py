@@ -7,7 +7,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from fgrad.gradients.approach import Approach
+from fgrad.gradients.approach import Approach, bounded, has_law
 from fgrad.gradients.estimators import draw
 
 
@@ -37,7 +37,7 @@ class Tangents:
         """
         if n in self._fitting:
             return
-        if self.k > n and self.approach.bounded:
+        if self.k > n and bounded(self.approach):
             raise ValueError(f"k = {self.k}: {n} is the most independent tangents in n = {n}")
         size, device = dtype.itemsize, self.generator.device
         needed = size * self.k * n
@@ -51,7 +51,7 @@ class Tangents:
             )
             raise MemoryError(
                 f"{self.k:,} explicit tangents of n = {n:,} take {needed:,} bytes, {free:,} are "
-                f"free; take a smaller k{exact if self.approach.has_law else ''}"
+                f"free; take a smaller k{exact if has_law(self.approach) else ''}"
             )
         self._fitting.add(n)
 

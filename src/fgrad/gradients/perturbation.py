@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fgrad.gradients.approach import Approach
+from fgrad.gradients.approach import Approach, has_law
 from fgrad.gradients.chain import Blocks, Loss, same_function
 from fgrad.gradients.explicit import Tangents
 from fgrad.gradients.jacobians import vjp
@@ -80,7 +80,7 @@ class Perturbation:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
-        lawful = approach.has_law and perturb == "weights" and mode == "sim"
+        lawful = has_law(approach) and perturb == "weights" and mode == "sim"
         if sampling == "exact" and not lawful:
             raise ValueError(
                 "sampling exact needs perturb weights, mode sim, normal tangents and an "

@@ -9,7 +9,7 @@ Source: the paper, section 3.
 import torch
 from torch import Tensor
 
-from fgrad.gradients.approach import Approach
+from fgrad.gradients.approach import Approach, has_law
 from fgrad.gradients.registry import LAWS
 
 
@@ -56,7 +56,7 @@ def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Genera
         >>> sample(frog, gradient, k=2, generator=torch.Generator().manual_seed(0))
         tensor([3., 4.])
     """
-    if not approach.has_law:
+    if not has_law(approach):
         raise ValueError(f"an exact law is known for normal tangents and {', '.join(LAWS)}")
     law, n = LAWS[str(approach.aggregation)], len(gradient)
     correction = float(law.expected_ratio(n, k)) if approach.scale else 1.0

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fgrad.errors import one_of, unique
+from fgrad.gradients.approach import bounded
 from fgrad.gradients.registry import SAMPLERS
 from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Unique
 from fgrad.options.gradient import GradientTask
@@ -41,8 +42,8 @@ class FunctionTask(GradientTask):
             raise ValueError(f"function {self.function} is defined for n = {only}")
         if self.angle and self.n < 2:
             raise ValueError("tangents at an angle need n of at least 2")
-        bounded = self.how.independent if self.angle else self.how.bounded
-        if bounded and (self.k or 0) > self.n:
+        limited = self.how.independent if self.angle else bounded(self.how)
+        if limited and (self.k or 0) > self.n:
             raise ValueError(f"{self.n} is the most independent tangents in n = {self.n}")
         return self
 

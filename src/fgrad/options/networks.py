@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from fgrad.errors import one_of
+from fgrad.gradients.approach import has_law
 from fgrad.gradients.registry import LAWS, MODES
 from fgrad.options.base import Count, JobOptions, Name, Rate, Seed
 from fgrad.options.gradient import Derivatives, GradientTask
@@ -94,7 +95,7 @@ class TrainTask(TrainOptions, GradientTask):
     @property
     def _lawful(self) -> bool:
         """Whether the estimate may be drawn from its law."""
-        return self.how.has_law and self.perturb == "weights" and self.mode == "sim"
+        return has_law(self.how) and self.perturb == "weights" and self.mode == "sim"
 
     def _mode_code(self) -> list[str]:
         aggregation = self.how.aggregation

@@ -26,10 +26,6 @@ def rising(bounds: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-FRESH = 5
-"""Seeds by which a found rate is compared with the published one."""
-
-
 class SearchOptions(Model):
     """How a learning rate is searched for, whichever the section."""
 

@@ -9,28 +9,32 @@ errors, lines for a log; and so are the rooms that move numbers but do not make 
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
+from fgrad.errors import ConfigError
 from fgrad.store.syntax import plain, silenced
 
 PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
-UNHASHED = ("cli", "errors", "jobs", "options", "plan", "store", "problems.published")
-"""Rooms and modules whose classes and functions say, check, plan and save, but make no number. Of
-`options` the functions and constants count: what an option class holds is a parameter of its jobs.
+UNHASHED = ("cli", "errors", "jobs", "plan", "store", "upkeep", "problems.published")
+"""Rooms and modules that say, check, plan and save, but make no number.
 `fgrad.problems.published` makes files that are known by their checksums and their format."""
+
+OPTIONS = ("options", "gradients.approach")
+"""Where functions and constants count but classes do not: what they hold is a job's parameter."""
 
 Key: TypeAlias = tuple[str, str]
 """Module and name; the name is empty for all of a module."""
 
 
-class UnknownReferenceError(LookupError):
-    """A reference to a module or definition that is not there."""
+class UnknownReferenceError(ConfigError):
+    """A reference to a module or definition that is not there, or cannot be followed."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +157,15 @@ def _counts(module: str, name: str) -> bool:
     inner = module.removeprefix(f"{NAME}.")
     if path_of(module) is None or inner.endswith("registry"):
         return False
-    room = next((one for one in UNHASHED if f"{inner}.".startswith(f"{one}.")), None)
-    if room != "options":
-        return room is None
+    if _within(inner, UNHASHED):
+        return False
+    if not _within(inner, OPTIONS):
+        return True
     return bool(name) and not any(isinstance(s, ast.ClassDef) for s in _statements(module, name))
+
+
+def _within(inner: str, rooms: tuple[str, ...]) -> bool:
+    return any(f"{inner}.".startswith(f"{one}.") for one in rooms)
 
 
 def _defined(module: str, name: str, reference: str) -> Key:
@@ -171,18 +180,24 @@ def _defined(module: str, name: str, reference: str) -> Key:
         return f"{module}.{name}", ""
     if name in parsed.imports:
         return _defined(*parsed.imports[name], reference)
+    if any(name in _stored(one) for one in parsed.loose):
+        return module, ""
     raise UnknownReferenceError(f"{reference}: {module} has no {name}")
 
 
 @cache
 def _parsed(path: Path) -> _Module:
     parsed = _Module()
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        raise UnknownReferenceError(f"{path}, line {error.lineno}: {error.msg}") from None
     annotated = {id(statement): _annotated(statement) for statement in body}
     for statement in silenced(body):
         parsed.types[id(statement)] = annotated.get(id(statement), set())
         names = _bound(statement)
         if isinstance(statement, ast.Import | ast.ImportFrom):
+            _check_import(path, statement)
             for name, key in _imported(statement).items():
                 (parsed.imports if _is_own(key) else parsed.foreign)[name] = key
         elif names:
@@ -190,7 +205,29 @@ def _parsed(path: Path) -> _Module:
                 parsed.definitions.setdefault(name, []).append(statement)
         else:
             parsed.loose.append(statement)
+    own = parsed.definitions.keys() | parsed.imports.keys()
+    for statement in chain(*parsed.definitions.values()):
+        # what a decorator of one's own does with it, as registering it, is not in its name
+        decorators = getattr(statement, "decorator_list", [])
+        if any((_dotted(_called(one)) or [""])[0] in own for one in decorators):
+            parsed.loose.append(statement)
     return parsed
+
+
+def _called(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def _check_import(path: Path, statement: ast.Import | ast.ImportFrom) -> None:
+    """Refuse what would not be followed."""
+    if not isinstance(statement, ast.ImportFrom) or not path.is_relative_to(PACKAGE):
+        return
+    every = any(a.name == "*" for a in statement.names) and _is_own((statement.module or "", ""))
+    if statement.level or every:
+        raise UnknownReferenceError(
+            f"{path}, line {statement.lineno}: relative imports and * cannot be followed; "
+            f"from {NAME}.… import names"
+        )
 
 
 def _bound(statement: ast.stmt) -> list[str]:
@@ -204,7 +241,13 @@ def _bound(statement: ast.stmt) -> list[str]:
             targets = [statement.target]
         case _:
             return []
-    return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    return [name for target in targets for name in _stored(target)]
+
+
+def _stored(node: ast.AST) -> list[str]:
+    """Names that are bound within a tree."""
+    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
+    return [n.id for n in names if isinstance(n.ctx, ast.Store)]
 
 
 def _imported(statement: ast.Import | ast.ImportFrom) -> dict[str, Key]:
@@ -229,7 +272,7 @@ def _statements(module: str, name: str) -> list[ast.stmt]:
     assert path is not None
     parsed = _parsed(path)
     own = parsed.definitions[name] if name else [*chain(*parsed.definitions.values())]
-    return [*own, *parsed.loose]
+    return list(dict.fromkeys([*own, *parsed.loose]))
 
 
 def _digest(text: str) -> str:
@@ -262,7 +305,15 @@ def _used(module: str, name: str) -> tuple[Key, ...]:
         for key in types
         if key[1] and any(isinstance(s, ast.ClassDef) for s in _statements(*key))
     ]
-    return (*_references(parsed, module, statements), *classes)
+    return (*_references(parsed, module, statements), *classes, *_packages(module))
+
+
+def _packages(module: str) -> list[Key]:
+    """The packages around a module that do something when they are imported."""
+    parts = module.split(".")
+    around = [".".join(parts[:count]) for count in range(1, len(parts))]
+    paths = {package: path_of(package) for package in around}
+    return [(package, "") for package, path in paths.items() if path and _parsed(path).loose]
 
 
 def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> list[Key]:
@@ -279,10 +330,10 @@ def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> lis
             continue
         inner.update(id(part) for part in ast.walk(node) if _dotted(part))
         first, *rest = names
-        if first in imports:
-            found.append(_followed(imports[first], rest))
-        elif first in parsed.definitions and path_of(module) is not None:
+        if first in parsed.definitions and path_of(module) is not None:
             found.append((module, first))
+        elif first in imports:
+            found.append(_followed(imports[first], rest))
     return found
 
 
@@ -308,7 +359,13 @@ def _dotted(node: ast.AST) -> list[str]:
 
 def _annotated(statement: ast.stmt) -> set[str]:
     """Names in annotations of arguments: objects of these classes are handed in."""
-    notes = [n.annotation for n in ast.walk(statement) if isinstance(n, ast.arg) and n.annotation]
+    notes: list[ast.AST] = []
+    for node in ast.walk(statement):
+        if isinstance(node, ast.arg) and node.annotation:
+            notes.append(node.annotation)
+    for text in [n for note in notes for n in ast.walk(note) if isinstance(n, ast.Constant)]:
+        with suppress(SyntaxError):
+            notes.append(ast.parse(str(text.value), mode="eval"))
     return {n.id for note in notes for n in ast.walk(note) if isinstance(n, ast.Name)}
 
 

@@ -2,8 +2,8 @@
 
 import ast
 
-SAID = frozenset({"say", "progress", "log", "log_line", "log_progress", "print", "warn"})
-"""Calls of these that stand alone say something and change nothing."""
+SAID = frozenset({"say", "progress", "log_line", "log_progress", "print", "warn"})
+"""Calls of these that stand alone say something and change nothing, unless they draw."""
 
 UNSAID = ("ctx", "kind", "type_comment", "type_params")
 """Fields of syntax trees without a meaning of their own, or not known to every Python."""
@@ -80,6 +80,8 @@ class _Silence(ast.NodeTransformer):
         """The class of an error may decide where it is caught, its message nothing."""
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         name = getattr(raised, "attr", getattr(raised, "id", ""))
+        if name[:1].isupper() and not name.endswith(("Error", "Exception", "Interrupt")):
+            return self.generic_visit(node)  # it may carry a number to where it is caught
         bare = ast.Raise(raised if name[:1].isupper() else None)
         return ast.copy_location(bare, node)
 
@@ -92,7 +94,8 @@ def _is_said(statement: ast.stmt) -> bool:
     if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
         return False
     called = statement.value.func
-    return getattr(called, "attr", getattr(called, "id", "")) in SAID
+    draws = any(isinstance(n, ast.keyword) and n.arg == "generator" for n in ast.walk(statement))
+    return getattr(called, "attr", getattr(called, "id", "")) in SAID and not draws
 
 
 def plain(node: object) -> str:
