@@ -13,6 +13,7 @@ from fgrad.plan import runs as settings
 from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
 from fgrad.store.files import check_writable
+from fgrad.store import identity
 from fgrad.store.fingerprint import fingerprint
 
 HOME = Path(str(workflow.current_basedir.join("..")))
@@ -23,7 +24,7 @@ try:
     CONFIG, RUNS = settings.load(config, HOME / "config")
     check_writable(Path("results"))
     STATUS = Status(RUNS, HOME / "workflow/scripts")
-    STAMP = STATUS.stamp(Path(".snakemake/fgrad.stale"))
+    STATUS.stale  # told now, so that what cannot be told ends the start in one line
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -86,10 +87,23 @@ def needed(wildcards, *paths):
     """Input of a run that must run: what it reads, and a stamp that is newer than its output."""
     key = wildcards.section, wildcards.name
     if key in STATUS.stale:
-        there = Path(settings.result_file(*key)).exists()
-        return [*paths, *([STAMP] if there else [])]
-    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+        return [*paths, stamp_for(settings.result_file(*key))]
+    told = workflow.dag_settings
+    forced = told.forceall or told.forcerun or told.forcetargets
     return [ancient(path) for path in paths] if forced else []
+
+
+def stamp_for(path):
+    """A file that is newer than a stale result."""
+    try:
+        return STATUS.stamp_for(path)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def stamp_of_summary(path, *of):
+    """Input of a summary that is not of these results, made by this code; nothing if it is."""
+    return [] if identity.is_made_of(path, *of) else [stamp_for(path)]
 
 
 def search_of(wildcards):

@@ -103,9 +103,20 @@ def code_of_searches(wildcards):
     return code_of("collect_searches.py", makes_trials(wildcards))
 
 
+def stamp_of_trials(wildcards):
+    """Nothing, unless the trials are of other searches or other code."""
+    return stamp_of_summary(
+        f"results/summary/search_{wildcards.table}.parquet",
+        asked_of_searches(wildcards, None),
+        code_of_searches(wildcards),
+        published_of(wildcards),
+    )
+
+
 rule collect_searches:
     input:
-        searches_of,
+        runs=searches_of,
+        stale=stamp_of_trials,
     output:
         table="results/lr_search/{table}.csv",
         trials="results/summary/search_{table}.parquet",

@@ -103,9 +103,19 @@ def everything_of(section):
 JUDGED = [section for section in contents.PAPER if section.claims]
 
 
+def stamp_of(wildcards):
+    """Nothing, unless the summary is of other runs or other code."""
+    return stamp_of_summary(
+        f"results/summary/{wildcards.summary}.parquet",
+        asked_of_summary(wildcards, None),
+        code_of_summary(wildcards),
+    )
+
+
 rule summarize:
     input:
-        runs_of_summary,
+        runs=runs_of_summary,
+        stale=stamp_of,
     output:
         "results/summary/{summary}.parquet",
     log:

@@ -6,8 +6,9 @@ from fgrad.plan import rates
 from fgrad.store import identity, log
 
 with log.logged(snakemake.log[0]):
-    identity.check(snakemake.params.asked)
-    collect = resolve_name(snakemake.params.makes)
-    trials = collect(snakemake.input, snakemake.params.published)
-    summary.write(trials, snakemake.output.trials, identity.older(snakemake.input))
+    asked, published = snakemake.params.asked, snakemake.params.published
+    identity.check(asked)
+    trials = resolve_name(snakemake.params.makes)(snakemake.input.runs, published)
+    made_of = identity.made_of(asked, snakemake.params.code, published)
+    summary.write(trials, snakemake.output.trials, made_of, identity.older(asked))
     rates.write_table(Path(snakemake.output.table), trials)

@@ -5,6 +5,7 @@ from fgrad.store import identity, log
 
 with log.logged(snakemake.log[0]):
     identity.check(snakemake.params.asked)
-    make = resolve_name(snakemake.params.makes)
-    older = identity.older(snakemake.input)
-    summary.write(make(snakemake.input), snakemake.output[0], older)
+    frame = resolve_name(snakemake.params.makes)(snakemake.input.runs)
+    made_of = identity.made_of(snakemake.params.asked, snakemake.params.code)
+    older = identity.older(snakemake.params.asked)
+    summary.write(frame, snakemake.output[0], made_of, older)

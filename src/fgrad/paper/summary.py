@@ -178,16 +178,18 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({key: kind for key, kind in kinds.items() if key in by})
 
 
-def write(frame: pd.DataFrame, path: str, older: str = "") -> None:
+def write(frame: pd.DataFrame, path: str, made_of: str = "", older: str = "") -> None:
     """Write a summary whole or not at all.
 
     Args:
         frame: what is summarised.
         path: Parquet file.
+        made_of: what it is of, see `fgrad.store.identity.made_of`.
         older: which runs were made by older code, to be said wherever the summary is shown.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = (table.schema.metadata or {}) | {parquet.KEY: json.dumps({"older": older}).encode()}
+    known = {"made_of": made_of, "older": older}
+    metadata = (table.schema.metadata or {}) | {parquet.KEY: json.dumps(known).encode()}
     with files.atomic(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 

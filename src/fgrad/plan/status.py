@@ -27,6 +27,10 @@ SCRIPTS: dict[type[JobOptions], str] = {
 """The workflow's script of each kind of job, whose code counts as the job's."""
 
 
+STAMP = Path(".snakemake/fgrad.stale")
+"""Written by a start that finds something stale."""
+
+
 @dataclass(frozen=True)
 class Status:
     """Results in the working directory against what is asked of them.
@@ -73,29 +77,32 @@ class Status:
                 found[section, name] = differs
         return found
 
-    def stamp(self, path: Path) -> str:
-        """A file that is newer than every result that is there but stale; nothing if none is.
+    def stamp_for(self, path: str) -> str:
+        """A file that is newer than a stale result, which may be missing; its input, so to say.
 
-        Snakemake reruns a job whose input is newer than its output, whatever its own records say,
-        unless the content of the input is what it was the last time.
+        Snakemake reruns a job whose input is newer than its output, or than what is made of that
+        where it is missing, whatever its own records say, unless the content of the input is what
+        it was the last time.
+
+        Raises:
+            ConfigError: if the file cannot be written.
         """
-        there = [Path(result_file(*key)) for key in self.stale if self._is_there(*key)]
-        if there:
-            with files.atomic(path) as temporary:
-                temporary.write_text(f"{time.time_ns()}\n")
-            _age(there, path.stat().st_mtime)
-        return str(path)
+        if Path(path).exists():
+            _age(Path(path), Path(self._stamp).stat().st_mtime)
+        return self._stamp
 
-    def _is_there(self, section: str, name: str) -> bool:
-        return Path(result_file(section, name)).exists()
+    @cached_property
+    def _stamp(self) -> str:
+        with files.atomic(STAMP) as temporary:
+            temporary.write_text(f"{time.time_ns()}\n")
+        return str(STAMP)
 
 
-def _age(paths: list[Path], before: float) -> None:
-    """Files that are not older, or of no age at all, become a second older than a moment.
+def _age(path: Path, before: float) -> None:
+    """A file that is not older, or of no age at all, becomes a second older than a moment.
 
     Snakemake takes a file of 1970 for none, and fails a job whose input is of the future.
     """
-    for path in paths:
-        if not 0 < path.stat().st_mtime < before:
-            with suppress(OSError):
-                os.utime(path, (before - 1, before - 1))
+    if not 0 < path.stat().st_mtime < before:
+        with suppress(OSError):
+            os.utime(path, (before - 1, before - 1))

@@ -91,7 +91,7 @@ def difference(asked: Asked) -> str:
     for name, value in wanted.items():
         if recorded.get(name) != value:
             return f"{name} = {recorded.get(name)!r}, asked for {value!r}"
-    return _code_difference(made, asked.code)
+    return _code_difference(made.get("code"), made.get("accepted"), asked.code)
 
 
 def _known(run: Mapping[str, Any], kind: type[Model]) -> dict[str, Any]:
@@ -137,21 +137,48 @@ def _rate(asked: Asked) -> dict[str, float]:
     return {} if asked.search is None else {"lr": found_rate(asked.search)}
 
 
-def _code_difference(made: Mapping[str, Any], code: Sequence[str | None]) -> str:
-    known = made.get("code"), made.get("accepted", {}).get("code")
-    if set(known) & set(code):
+def _code_difference(code: object, accepted: object, asked: Sequence[str | None]) -> str:
+    for_code = accepted.get("code") if isinstance(accepted, dict) else None
+    if code in asked or (for_code is not None and for_code in asked):
         return ""
-    return f"made by other code ({made.get('code') or 'not recorded'}, now {code[0]})"
+    return f"made by other code ({code or 'not recorded'}, now {asked[0]})"
 
 
-def older(paths: Iterable[str]) -> str:
+def made_of(asked: Iterable[Mapping[str, Any]], *also: Any) -> str:
+    """Hash of what some results are, and of what else something that is made of them depends on.
+
+    Args:
+        asked: `Asked.plain` of each; the files are there.
+        also: plain values.
+
+    Raises:
+        ConfigError: if a file is missing or damaged.
+    """
+    each = []
+    for one in asked:
+        made = parquet.provenance(one["path"])
+        code = made.get("code")
+        each.append([one["path"], made.get("run"), code, code in one["code"]])
+    return digest([each, *also])
+
+
+def is_made_of(path: str, asked: Iterable[Mapping[str, Any]], *also: Any) -> bool:
+    """Whether a file says that it is made of these results and values, see `made_of`."""
+    try:
+        return bool(parquet.provenance(path).get("made_of") == made_of(asked, *also))
+    except ConfigError:
+        return False
+
+
+def older(asked: Iterable[Mapping[str, Any]]) -> str:
     """In words, which of some results were made by older code and taken over on purpose.
 
     Args:
-        paths: of results.
+        asked: `Asked.plain` of each.
     """
-    made = [parquet.provenance(path) for path in paths]
-    codes = [str(one["code"]) for one in made if one.get("accepted")]
+    each = [Asked(**plain) for plain in asked]
+    made = [parquet.provenance(one.path).get("code") for one in each]
+    codes = [str(code) for code, one in zip(made, each, strict=True) if code not in one.code]
     if not codes:
         return ""
     names = ", ".join(sorted(set(codes)))

@@ -105,6 +105,16 @@ def read(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
 def provenance(path: Path | str) -> dict[str, Any]:
     """What is recorded of how a result came about, if anything; raises as `read`."""
     try:
+        stat = Path(path).stat()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return dict(_recorded(str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+@cache
+def _recorded(path: str, *_: int) -> dict[str, Any]:
+    """What is recorded in a file that is the same as long as its times and sizes are."""
+    try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from None
