@@ -1,5 +1,6 @@
 """Results that are no longer what is asked for: listed, taken over on purpose, or removed."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
 from fgrad import jobs, upkeep
 from fgrad.errors import ConfigError
@@ -17,8 +19,9 @@ from fgrad.store import files, identity, parquet
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests/tiny.yaml"
-RUN = "results/runs/functions/rosenbrock/n2/frog_k2.parquet"
-OTHER = "results/runs/functions/sphere/n2/bp.parquet"
+NAME, OTHER_NAME = "rosenbrock/n2/frog_k2", "sphere/n2/bp"
+RUN = f"results/runs/functions/{NAME}.parquet"
+OTHER = f"results/runs/functions/{OTHER_NAME}.parquet"
 OLD = "0123456789abcdef"
 FGRAD = str(Path(sys.executable).with_name("fgrad"))
 
@@ -47,6 +50,14 @@ def here(made, tmp_path, monkeypatch) -> Path:
         target.write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def forget_code(path: Path) -> None:
+    """As results were made before there were fingerprints."""
+    table = pq.read_table(path)
+    known = {k: v for k, v in parquet.provenance(path).items() if k != "code"}
+    metadata = table.schema.metadata | {parquet.KEY: json.dumps(known).encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
 def lines() -> list[str]:
@@ -80,9 +91,12 @@ def test_older_code_is_accepted_on_purpose_and_marked(here):
     assert lines() == []
     assert values(RUN) == before
     assert parquet.provenance(RUN)["code"] == OLD
-    words = identity.older([RUN, OTHER])
+    each = [asked().asked("functions", name).plain() for name in (NAME, OTHER_NAME)]
+    words = identity.older(each)
     assert words == f"1 of 2 runs were made by older code ({OLD})"
-    assert identity.older([OTHER]) == ""
+    assert identity.older(each[1:]) == ""
+    parquet.restamp(RUN, code=each[0]["code"][0])
+    assert identity.older(each) == "", "the code is back"
 
 
 def test_what_was_accepted_is_so_for_that_code_alone(here):
@@ -106,13 +120,21 @@ def test_other_options_are_not_accepted(here):
 
 def test_results_before_there_were_fingerprints_are_adopted(here):
     for path in Path("results/runs").rglob("*.parquet"):
-        parquet.restamp(path, code=None)
+        forget_code(path)
     assert len(lines()) == 8
-    (said,) = upkeep.adopt(asked())
-    assert said.startswith("functions: 8 results taken over; ")
+    said = list(upkeep.adopt(asked()))  # by gradient and function, whose code differs
+    assert sum(int(line.split()[1]) for line in said) == 8
+    assert len(said) == 6
+    assert all("computed again, is the same" in line for line in said)
     assert lines() == []
     assert "adopted" in parquet.provenance(RUN)
-    assert list(upkeep.adopt(asked())) == []
+    assert "nothing to take over" in next(upkeep.adopt(asked()))
+
+
+def test_results_of_code_that_was_edited_meanwhile_are_not_adopted(here):
+    parquet.restamp(RUN, code=None)
+    assert "nothing to take over" in next(upkeep.adopt(asked()))
+    assert [line.split(":")[0] for line in lines()] == [RUN]
 
 
 def test_a_value_that_differs_is_not_adopted(here):
@@ -122,18 +144,18 @@ def test_a_value_that_differs_is_not_adopted(here):
         value[-1] = np.nextafter(value[-1], 1)
         changed = table.set_column(table.schema.get_field_index("value"), "value", [value])
         pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
-        parquet.restamp(path, code=None)
-    with pytest.raises(ConfigError, match="value is not what the code computes today; functions"):
+        forget_code(path)
+    with pytest.raises(ConfigError, match="value is not what the code computes today"):
         list(upkeep.adopt(asked()))
-    assert parquet.provenance(RUN)["code"] is None
+    assert "code" not in parquet.provenance(OTHER)
 
 
 def test_other_options_are_not_adopted(here):
     Path(RUN).write_bytes(Path(OTHER).read_bytes())
     for path in Path("results/runs").rglob("*.parquet"):
-        parquet.restamp(path, code=None)
-    (said,) = upkeep.adopt(asked())
-    assert said.startswith("functions: 7 results taken over; ")
+        forget_code(path)
+    said = list(upkeep.adopt(asked()))
+    assert sum(int(line.split()[1]) for line in said) == 7
     assert [line.split(":")[0] for line in lines()] == [RUN]
 
 
@@ -160,16 +182,17 @@ def test_only_what_nobody_asks_for_is_removed(here):
     key = identity.digest(identity.description(job.options, code, "cpu"))
     kept.append(files.beside(training, key, "checkpoint"))  # of a run that is to go on
     gone.append(files.beside(training, OLD, "checkpoint"))
+    kept.append(folder / "mine.parquet")  # no result of ours
     for path in (*gone, *kept):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x")
+        path.write_bytes(Path(OTHER).read_bytes() if path in gone[:2] else b"x")
     assert upkeep.unasked([asked()]) == sorted(gone)
 
 
 def test_what_one_of_several_configurations_asks_for_is_kept(here):
     extra = Path("results/runs/functions/plane/n1/bp.parquet")
     extra.parent.mkdir(parents=True)
-    extra.write_text("x")
+    extra.write_bytes(Path(OTHER).read_bytes())
     assert upkeep.unasked([asked(), Status(runs_of(ROOT), ROOT / "workflow/scripts")]) == [extra]
 
 
@@ -187,12 +210,15 @@ def test_the_commands(here):
     assert command("stale", "--accept-code", OLD).stdout == f"{RUN}: accepted\n"
     extra = Path("results/runs/functions/plane/n1/bp.parquet")
     extra.parent.mkdir(parents=True)
-    extra.write_text("x")
+    extra.write_bytes(Path(OTHER).read_bytes())
     assert command("prune").stdout == f"{extra}\n"  # nobody is there to say yes
     assert extra.exists()
     assert "1 files removed" in command("prune", "--yes").stdout
     assert not extra.exists()
-    assert command("adopt").stdout == ""
+    assert "nothing to take over" in command("adopt").stdout
+    with FileLock(".snakemake/fgrad.lock"):
+        for verb in ("adopt", "prune"):
+            assert "another run is at work in this folder" in command(verb).stderr
 
 
 @pytest.mark.parametrize("verb", ["stale", "adopt", "prune"])

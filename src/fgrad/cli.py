@@ -135,38 +135,56 @@ class Place:
 
     def status(self) -> "Status":
         """The results in it against what is asked for; the directory becomes the current one."""
+        return self._enter([(self.configfile, {})])[0]
+
+    def statuses(self) -> "list[Status]":
+        """Likewise for every number of the overlays, with published and with searched rates."""
+        stacks = [self.configfile[:count] for count in range(len(self.configfile) + 1)]
+        rates: tuple[dict[str, str], ...] = (
+            {},
+            {"learning_rates": "published"},
+            {"learning_rates": "searched"},
+        )
+        return self._enter([(stack, own) for stack in stacks for own in rates])
+
+    def _enter(self, asked: "list[tuple[tuple[Path, ...], dict[str, str]]]") -> "list[Status]":
         from fgrad.plan.read import runs_of
         from fgrad.plan.status import Status
 
         workflow = self.workflow.absolute()
-        runs = runs_of(workflow, [path.absolute() for path in self.configfile])
+        runs = [runs_of(workflow, [path.absolute() for path in stack], own) for stack, own in asked]
         if not (self.directory / "results").is_dir():
             raise errors.ConfigError(f"{self.directory}: no results here")
         os.chdir(self.directory)
-        return Status(runs, workflow / "workflow/scripts")
+        return [Status(one, workflow / "workflow/scripts") for one in runs]
 
 
 def stale(
     place: Annotated[Place, Flat],
     versions: bool = False,
-    accept_code: str | None = None,
+    accept_code: tuple[str, ...] = (),
 ) -> None:
     """Results that are not what the configuration asks for, and what they are instead.
 
     Args:
         place: which results.
         versions: list results made with other versions of packages instead.
-        accept_code: take results made by code of this fingerprint for today's; they stay marked.
+        accept_code: take results made by code of these fingerprints for today's; they stay marked.
     """
     from fgrad import upkeep
 
     status = place.status()
-    if accept_code is not None:
-        for path in upkeep.accept(status, accept_code):
-            print(f"{path}: accepted")
+    if accept_code:
+        with upkeep.alone():
+            for code in accept_code:
+                for path in upkeep.accept(status, code):
+                    print(f"{path}: accepted")
         return
-    lines = list(upkeep.versions(status) if versions else upkeep.stale(status))
-    print("\n".join(lines) or "every result is what is asked for")
+    if versions:
+        lines, nothing = upkeep.versions(status), "no result was made with other versions"
+    else:
+        lines, nothing = upkeep.stale(status), "every result is what is asked for"
+    print("\n".join(lines) or nothing)
 
 
 def adopt(place: Annotated[Place, Flat], data_dir: Path | None = None) -> None:
@@ -181,25 +199,30 @@ def adopt(place: Annotated[Place, Flat], data_dir: Path | None = None) -> None:
     from fgrad import upkeep
 
     data = data_dir and data_dir.expanduser().absolute()
-    for line in upkeep.adopt(place.status(), data):
-        print(line, flush=True)
+    status = place.status()
+    with upkeep.alone():
+        for line in upkeep.adopt(status, data):
+            print(line, flush=True)
 
 
 def prune(place: Annotated[Place, Flat], yes: bool = False) -> None:
     """Remove runs, checkpoints and journals that the configuration does not ask for.
 
     Args:
-        place: which results. With several configfile each is laid over the configuration alone, and
-            what one of them asks for is kept.
+        place: which results. What the configuration asks for without one or all of the overlays is
+            kept as well, with published and with searched rates.
         yes: remove what is listed without asking.
     """
     from fgrad import upkeep
 
-    overlays: list[tuple[Path, ...]] = [(), *((path.absolute(),) for path in place.configfile)]
-    workflow = place.workflow.absolute()
-    directory = place.directory.absolute()
-    statuses = [Place(workflow, directory, one).status() for one in overlays]
-    left = upkeep.unasked(statuses)
+    statuses = place.statuses()
+    with upkeep.alone():
+        left = upkeep.unasked(statuses)
+        _remove(left, yes)
+
+
+def _remove(left: list[Path], yes: bool) -> None:
+    """List files, and remove them if that is wanted."""
     print("\n".join(map(str, left)) or "nothing to remove")
     if left and (yes or (sys.stdin.isatty() and input(f"remove {len(left)} files? [y/N] ") == "y")):
         for path in left:

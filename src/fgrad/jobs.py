@@ -49,7 +49,8 @@ def carry_out(
     with files.alone(target):
         compute = resolve_name(run.code()[0])
         result: Result = compute(run, replace(context, target=target, code=watch.code))
-        if watch.edited():
+        edited = watch.edited()
+        if edited:
             context.say("the code was edited while the job was at work: it will be repeated")
         schema = SCHEMAS[type(run)]
         if "gradient_norm" in result.columns:
@@ -60,7 +61,7 @@ def carry_out(
             result.columns,
             run=run.model_dump(mode="json"),
             **result.facts,
-            code=None if watch.edited() else watch.code,
+            code=None if edited else watch.code,
             start=start,
             end=log.now(),
         )

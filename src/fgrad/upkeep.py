@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from fgrad import jobs
 from fgrad.errors import ConfigError, validate
@@ -36,7 +40,7 @@ def versions(status: Status) -> Iterator[str]:
     for section, name in status.runs.names():
         if (section, name) in status.stale:
             continue
-        made = parquet.provenance(result_file(section, name))["versions"]
+        made = parquet.provenance(result_file(section, name)).get("versions", {})
         other = [f"{key} {made[key]}, now {now[key]}" for key in now if made.get(key) != now[key]]
         if other:
             yield f"{result_file(section, name)}: {'; '.join(other)}"
@@ -58,12 +62,11 @@ def accept(status: Status, code: str) -> list[str]:
     taken = []
     for section, name in status.stale:
         asked = status.asked(section, name)
-        path = Path(asked.path)
-        if not path.exists() or parquet.provenance(path).get("code") != code:
+        if _recorded(asked.path).get("code") != code:
             continue
         older = replace(asked, code=(*asked.code, code))
         if not identity.difference(older):
-            parquet.restamp(path, accepted={"code": asked.code[0], "at": log.now()})
+            parquet.restamp(asked.path, accepted={"code": asked.code[0], "at": log.now()})
             taken.append(asked.path)
     if not taken:
         raise ConfigError(
@@ -76,29 +79,35 @@ def accept(status: Status, code: str) -> list[str]:
 def adopt(status: Status, data: Path | None = None) -> Iterator[str]:
     """Take over results that were made before results recorded their code.
 
-    Of each section the run that took least time is computed again; if every value but times equals
-    its file, the code of today is recorded in all files of the section that have the options asked
-    for.
+    Of each section, and of each code that its runs are computed by, the run that took least time is
+    computed again; if every value but times equals its file, that code is recorded in all these
+    files.
 
     Args:
         status: of the results.
         data: folder of the published data sets, for trainings.
 
     Yields:
-        A line for each section.
+        A line for each section and code.
 
     Raises:
-        ConfigError: if a value differs; nothing of that section is taken over then.
+        ConfigError: if a value differs; none of these results is taken over then.
     """
-    for section, names in _unrecorded(status).items():
-        shortest = min(names, key=lambda name: _seconds(result_file(section, name)))
-        _recompute(status, section, shortest, data)
+    unrecorded = _unrecorded(status)
+    again = {
+        key: min(names, key=lambda name: _seconds(result_file(key[0], name)))
+        for key, names in unrecorded.items()
+    }
+    for (section, code), names in unrecorded.items():
+        _recompute(section, again[section, code], data)
         for name in names:
-            asked = status.asked(section, name)
-            parquet.restamp(asked.path, code=asked.code[0], adopted=log.now())
+            parquet.restamp(result_file(section, name), code=code, adopted=log.now())
         yield (
-            f"{section}: {len(names)} results taken over; {shortest}, computed again, is the same"
+            f"{section}: {len(names)} results taken over; {again[section, code]}, computed again, "
+            "is the same"
         )
+    if not unrecorded:
+        yield "nothing to take over: every result records the code it was made with"
 
 
 def unasked(statuses: Iterable[Status]) -> list[Path]:
@@ -110,8 +119,30 @@ def unasked(statuses: Iterable[Status]) -> list[Path]:
             wanted.add(target)
             wanted |= _left_by(status, section, name, target)
     there = [path for path in Path("results/runs").rglob("*") if path.is_file()]
-    ours = [path for path in there if path.suffix == ".parquet" or LEFT.fullmatch(path.name)]
-    return sorted(path for path in ours if path not in wanted)
+    return sorted(path for path in there if path not in wanted and _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a result, or what a job left; of others nothing is removed."""
+    if path.suffix == ".parquet":
+        return {"run", "versions"} <= _recorded(str(path)).keys()
+    return LEFT.fullmatch(path.name) is not None
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No workflow is at work in the current folder, nor starts in the meantime.
+
+    Raises:
+        ConfigError: if one is.
+    """
+    lock = Path(".snakemake/fgrad.lock")
+    lock.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError("another run is at work in this folder; wait for it to end") from None
 
 
 def _left_by(status: Status, section: str, name: str, target: Path) -> set[Path]:
@@ -137,17 +168,27 @@ def _left_by(status: Status, section: str, name: str, target: Path) -> set[Path]
     return own
 
 
-def _unrecorded(status: Status) -> dict[str, list[str]]:
-    """Names of results without a recorded code but with the options asked for, by section."""
-    found: dict[str, list[str]] = {}
+def _unrecorded(status: Status) -> dict[tuple[str, str], list[str]]:
+    """Names of results from before there were fingerprints that have the options asked for, by
+    section and code of today.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
     for section, name in status.runs.names():
         asked = status.asked(section, name)
-        if not Path(asked.path).exists() or parquet.provenance(asked.path).get("code"):
+        made = _recorded(asked.path)
+        if "run" not in made or "code" in made:  # a code of null is of a job that was disturbed
             continue
-        without = replace(asked, code=(None,))
-        if not identity.difference(without):
-            found.setdefault(section, []).append(name)
+        if not identity.difference(replace(asked, code=(None,))):
+            found.setdefault((section, str(asked.code[0])), []).append(name)
     return found
+
+
+def _recorded(path: str) -> dict[str, Any]:
+    """What a file records; nothing if it is missing or damaged."""
+    try:
+        return parquet.provenance(path)
+    except ConfigError:
+        return {}
 
 
 def _seconds(path: str) -> float:
@@ -156,7 +197,7 @@ def _seconds(path: str) -> float:
     return (ended - begun).total_seconds()
 
 
-def _recompute(status: Status, section: str, name: str, data: Path | None) -> None:
+def _recompute(section: str, name: str, data: Path | None) -> None:
     """Compute a result again and compare it with its file; raises ConfigError if they differ."""
     path = result_file(section, name)
     run = validate(SECTIONS[section], parquet.provenance(path)["run"], path)
@@ -168,5 +209,6 @@ def _recompute(status: Status, section: str, name: str, data: Path | None) -> No
         timed = column.endswith("_seconds")
         if not timed and (column not in old or not old[column].equals(new[column])):
             raise ConfigError(
-                f"{path}: {column} is not what the code computes today; {section} is not taken over"
+                f"{path}: {column} is not what the code computes today; results of {section} made "
+                "by this code are not taken over"
             )

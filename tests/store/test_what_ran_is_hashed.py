@@ -128,7 +128,7 @@ FROG: dict[str, Any] = {"gradient": "frog", "k": 2}
 MEAN: dict[str, Any] = {"gradient": "fg-mean", "k": 2}
 BP: dict[str, Any] = {"gradient": "bp"}
 EACH_AGGREGATION = [
-    {"gradient": "own", "k": 2, "approach": {"aggregation": aggregation, "tangents": sampler}}
+    {"gradient": "own", "k": 2, "approach": {"aggregation": aggregation, "sampler": sampler}}
     for aggregation in AGGREGATIONS
     for sampler in SAMPLERS
     if sampler != "angle"

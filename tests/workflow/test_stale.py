@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from projects import Project, found
 
 from fgrad.store import parquet
@@ -89,6 +90,34 @@ def edited_while_queued(project: Project) -> tuple[str, ...]:
     return ()
 
 
+def deleted(project: Project) -> tuple[str, ...]:
+    """Missing below summaries that are there: also what a failed or a killed job leaves."""
+    another_rate(project)
+    result(project, RUN).unlink()
+    return ()
+
+
+def failed(project: Project) -> tuple[str, ...]:
+    another_rate(project)
+    lock = result(project, RUN).with_name(".frog_k2.lock")
+    with FileLock(lock):
+        assert "another process is at work on it" in project.run(ok=False)
+    assert not result(project, RUN).exists()
+    return ()
+
+
+def restored(project: Project) -> tuple[str, ...]:
+    """A file of the options asked for, older than the summary that was made of another."""
+    kept = result(project, RUN).read_bytes()
+    when = result(project, RUN).stat().st_mtime
+    another_rate(project)
+    project.run()
+    project.edit("config/learning_rates/functions.csv", RATE.replace("0.0019253", "0.002"), RATE)
+    result(project, RUN).write_bytes(kept)
+    os.utime(result(project, RUN), (when, when))
+    return ()
+
+
 def result(project: Project, name: str) -> Path:
     return project.work / f"results/runs/{name}.parquet"
 
@@ -96,6 +125,7 @@ def result(project: Project, name: str) -> Path:
 WAYS: list[Callable[[Project], tuple[str, ...]]] = [
     records_deleted, touched, copied_over, copied_over_and_older, copied_over_and_of_the_future,
     of_another_branch, damaged, foreign, foreign_triggers, without_params, edited_while_queued,
+    deleted, failed,
 ]  # fmt: skip
 
 
@@ -108,6 +138,38 @@ def test_a_stale_run_is_scheduled_and_no_other(way, project):
     project.run(options=options)
     output = project.run(options=("--dry-run",))
     assert "Nothing to be done" in output
+
+
+def fewer(project: Project) -> None:
+    text = (project.home / "tests/tiny.yaml").read_text()
+    (project.home / "tests/tiny.yaml").write_text(
+        text.replace("fg-mean: {k: [1, 2]}", "fg-mean: {k: [1]}")
+    )
+
+
+@pytest.mark.parametrize("lost", ["touched", "deleted"])
+def test_a_summary_knows_which_runs_it_is_of(project, lost):
+    """Fewer runs, whose list Snakemake has forgotten or taken for the old one."""
+    fewer(project)
+    if lost == "touched":
+        project.run(options=("--touch",))
+    else:
+        shutil.rmtree(project.work / ".snakemake")
+    project.run()
+    assert project.planned() == {}
+    frame = parquet.read(project.work / "results/summary/functions.parquet")
+    assert not ((frame["gradient"] == "fg-mean") & (frame["k"] == 2)).any()
+
+
+def test_a_summary_knows_the_rate_it_is_of(project):
+    restored(project)
+    planned = project.planned()
+    assert "descend_function" not in planned
+    assert planned["summarize"] == 2
+    project.run()
+    assert project.planned() == {}
+    frame = parquet.read(project.work / "results/summary/functions.parquet")
+    assert 0.0019253 in frame["lr"].tolist()
 
 
 @pytest.mark.parametrize("way", [copied_over, of_another_branch, damaged, foreign])

@@ -10,12 +10,15 @@ from fgrad.errors import ConfigError
 from fgrad.plan.runs import Runs, load
 
 
-def runs_of(workflow: Path, overlays: Iterable[Path] = ()) -> Runs:
+def runs_of(
+    workflow: Path, overlays: Iterable[Path] = (), values: Mapping[str, Any] | None = None
+) -> Runs:
     """Every job that a configuration asks for.
 
     Args:
         workflow: folder of the Snakefile, with the configuration in ``config/config.yaml``.
         overlays: files laid over it in this order, as ``--configfile`` does.
+        values: laid over all of them, as ``--config`` does.
 
     Raises:
         ConfigError: one line for each mistake.
@@ -23,7 +26,7 @@ def runs_of(workflow: Path, overlays: Iterable[Path] = ()) -> Runs:
     config: dict[str, Any] = {}
     for path in (workflow / "config/config.yaml", *overlays):
         config = _laid_over(config, _read(path))
-    return load(config, workflow / "config")[1]
+    return load(_laid_over(config, values or {}), workflow / "config")[1]
 
 
 def _read(path: Path) -> dict[str, Any]:

