@@ -200,13 +200,10 @@ NOTHING: dict[str, Edit] = {
     ),
     "the device and the threads": edited(
         "tests/tiny.yaml", "    datasets: [mnist5k]\n    rates_of: mnist\n    seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3",
-        "    device: cpu\n    datasets: [mnist5k]\n    rates_of: mnist\n    seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3",
+        "    device: cpu\n    threads: 2\n    datasets: [mnist5k]\n    rates_of: mnist\n    seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3",
     ),
     "another folder of data": edited(
         "tests/tiny.yaml", "networks:\n", "networks:\n  data_dir: elsewhere\n"
-    ),
-    "a reworded caption": edited(
-        "src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"
     ),
 }  # fmt: skip
 
@@ -263,3 +260,6 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
          "figure_angle_quality": 1, "table_quality": 1, "table_angle_quality": 1, "judge_claims": 2, "collect_claims": 1},
     ),
 }  # fmt: skip
+
+BY_GIT = {"a branch switched and switched back", "a fresh clone"}
+"""Edits of every file at once, which are not made beside others."""

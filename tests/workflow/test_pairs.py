@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
-from edits import NOTHING, SOME
+from edits import BY_GIT, NOTHING, SOME
 from projects import Project
 
 from fgrad.store import parquet
@@ -19,13 +19,12 @@ PAIRS = int(os.environ.get("FGRAD_PAIRS", "4"))
 """Pairs that are tried; which is drawn with the seed FGRAD_SEED."""
 
 EDITS = {name: edit for name, (edit, _) in SOME.items()} | NOTHING
-ALONE = {"a branch switched and switched back", "a fresh clone"}
 CHANGING = [pair for pair in combinations(EDITS, 2) if set(pair) & set(SOME)]
 
 
 def drawn() -> list[tuple[str, str]]:
     """Pairs that change something, of which neither edits what the other looks for."""
-    pairs = [pair for pair in CHANGING if not set(pair) & ALONE]
+    pairs = [pair for pair in CHANGING if not set(pair) & BY_GIT]
     random.Random(int(os.environ.get("FGRAD_SEED", "0"))).shuffle(pairs)
     return list(islice(filter(fit, pairs), PAIRS))
 
