@@ -255,7 +255,7 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
         {},
     ),
     "what a script does": (
-        edited("workflow/scripts/measure_quality.py", "QualityRun(**snakemake.params.run)", 'QualityRun(**snakemake.params.run | {"seed": 1})'),
+        edited("workflow/scripts/measure_quality.py", "QualityRun(**snakemake.params.run)", 'QualityRun(**dict(snakemake.params.run))'),
         {"measure_quality": 5, "summarize": 3, "figure_aggregations": 1, "figure_quality": 1, "figure_extension": 1,
          "figure_angle_quality": 1, "table_quality": 1, "table_angle_quality": 1, "judge_claims": 2, "collect_claims": 1},
     ),
