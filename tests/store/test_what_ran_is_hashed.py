@@ -68,7 +68,7 @@ def executed(work: Callable[[], Any]) -> Lines:
         work()
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)  # type: ignore[arg-type] # typeshed has no None here
     for module in found:
         if fp._within(module.removeprefix("fgrad."), fp.OPTIONS):
             found[module] -= in_classes(

@@ -23,6 +23,7 @@ class Registry(UserDict[str, T]):
     def __init__(self, where: dict[str, str]) -> None:
         super().__init__()
         self.where = where
+        # references until they are looked up
         self.data = dict(where)  # type: ignore[arg-type]
 
     def __getitem__(self, name: str) -> T:
