@@ -1,30 +1,39 @@
 # What to run: configuration and tables, read once, checked before any job; and what is stale.
 
+import atexit
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from fgrad import orphans
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
+from fgrad.plan import handed
 from fgrad.plan import runs as settings
 from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
-from fgrad.store.files import check_writable
-from fgrad.store import identity
+from fgrad.store import files, identity, lease
 from fgrad.store.fingerprint import fingerprint
+from fgrad.store.log import log_line
 
 HOME = Path(str(workflow.current_basedir.join("..")))
 
 warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 
+# A job elsewhere runs what it was handed when it was submitted; whether that is stale has been told.
+HANDED = config.get(handed.KEY)
+
 try:
-    CONFIG, RUNS = settings.load(config, HOME / "config")
-    check_writable(Path("results"))
+    if HANDED:
+        CONFIG, RUNS = handed.take(HANDED)
+    else:
+        CONFIG, RUNS = settings.load(config, HOME / "config")
+        files.check_writable(Path("results"))
     STATUS = Status(RUNS, HOME / "workflow/scripts")
-    STATUS.stale  # told now, so that what cannot be told ends the start in one line
+    if not HANDED:
+        STATUS.stale  # told now, so that what cannot be told ends the start in one line
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -33,18 +42,39 @@ wildcard_constraints:
     section="[a-z_]+",
 
 
-# Released by the operating system when the process ends, however it ends: after a kill the same
-# command goes on, and two runs in one folder are still refused. Snakemake's own lock is off.
-LOCK = FileLock(".snakemake/fgrad.lock")
+# A lease that a dead owner loses: after a kill the same command goes on, and two runs in one folder
+# are still refused, on whichever nodes they are. Snakemake's own lock, which outlives a kill, is off.
+AT_WORK = ExitStack()
+atexit.register(AT_WORK.close)
+
+
+def on_cluster():
+    """Whether jobs go to Slurm's queue."""
+    return workflow.executor_plugin.name == "slurm"
 
 
 onstart:
     try:
-        LOCK.acquire(timeout=0)
-    except Timeout:
-        raise WorkflowError(
-            "another run is at work in this folder; wait for it to end"
-        ) from None
+        AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder"))
+        orphans.settle(CONFIG.orphans, on_cluster(), log_line)
+        if is_forced():
+            forced = [
+                path for job in workflow.dag.needrun_jobs() for path in job.output
+            ]
+            files.drop_finished(forced)
+        if not workflow.local_exec:
+            name = handed.hand(CONFIG, RUNS)
+            workflow.config_settings.config_args.append(f"{handed.KEY}={name}")
+            handed.drop_others(name)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+onerror:
+    try:
+        orphans.end(on_cluster(), log_line)
+    except ConfigError as error:
+        log_line(f"fgrad: {error}")
 
 
 def sections_of(kind):
@@ -83,14 +113,20 @@ def run_of(wildcards, output):
     return job_of(wildcards).options
 
 
+def is_forced():
+    """Whether jobs are to run that are not stale."""
+    told = workflow.dag_settings
+    return told.forceall or told.forcerun or told.forcetargets
+
+
 def needed(wildcards, *paths):
     """Input of a run that must run: what it reads, and a stamp that is newer than its output."""
     key = wildcards.section, wildcards.name
+    if HANDED:
+        return paths
     if key in STATUS.stale:
         return [*paths, stamp_for(settings.result_file(*key))]
-    told = workflow.dag_settings
-    forced = told.forceall or told.forcerun or told.forcetargets
-    return [ancient(path) for path in paths] if forced else []
+    return [ancient(path) for path in paths] if is_forced() else []
 
 
 def stamp_for(path):
@@ -103,7 +139,7 @@ def stamp_for(path):
 
 def stamp_of_summary(path, *of):
     """Input of a summary that is not of these results, made by this code; nothing if it is."""
-    return [] if identity.is_made_of(path, *of) else [stamp_for(path)]
+    return [] if HANDED or identity.is_made_of(path, *of) else [stamp_for(path)]
 
 
 def search_of(wildcards):

@@ -1,7 +1,12 @@
 """A job of any kind: its file says what it is, one process at a time, and nothing is left over."""
 
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
 import pytest
-from filelock import FileLock
 
 from fgrad import jobs
 from fgrad.errors import ConfigError
@@ -9,7 +14,7 @@ from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.plan.runs import SECTIONS
-from fgrad.store import parquet
+from fgrad.store import files, lease, parquet
 from fgrad.store.context import Context
 from fgrad.store.fingerprint import fingerprint
 from fgrad.store.identity import Asked, defining, difference
@@ -50,16 +55,17 @@ def test_a_file_is_what_was_asked_for(name, tmp_path):
 @pytest.mark.parametrize("name", KINDS)
 def test_one_process_at_a_time(name, tmp_path):
     path = tmp_path / "r.parquet"
-    with FileLock(tmp_path / ".r.lock"), pytest.raises(ConfigError) as caught:
+    with lease.alone(path), pytest.raises(ConfigError) as caught:
         jobs.carry_out(KINDS[name], path)
-    assert str(caught.value) == f"{path}: another process is at work on it"
+    me = f"process {os.getpid()} on {socket.gethostname()}"
+    assert str(caught.value) == f"{path}: another process is at work on it: {me}"
     assert not path.exists()
 
 
 @pytest.mark.parametrize("error", [ConfigError, KeyboardInterrupt])
 def test_a_job_that_fails_leaves_no_lock(error, tmp_path, monkeypatch):
     def compute(run, context):
-        assert [one.name for one in tmp_path.iterdir()] == [".r.lock"]
+        assert [one.name for one in tmp_path.iterdir()] == [".r.lease"]
         raise error
 
     monkeypatch.setattr("fgrad.experiments.descent.compute", compute)
@@ -100,3 +106,66 @@ def test_a_run_without_a_search_keeps_its_rate(tmp_path):
     with pytest.raises(ConfigError) as caught:
         jobs.with_rate({"n": 4}, [str(path)])
     assert str(caught.value) == f"{path}: the result of a search is expected"
+
+
+WORKFLOW = Context(workflow=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_was_finished_is_not_computed_again(name, tmp_path, monkeypatch):
+    """The output is deleted when a failure is reported late; what was computed is not lost."""
+    path, said = tmp_path / "r.parquet", []
+    first = jobs.carry_out(KINDS[name], path, WORKFLOW)
+    content = path.read_bytes()
+    assert {one.name for one in tmp_path.iterdir()} == {"r.parquet", ".r.finished"}
+    path.unlink()
+    module, attribute = KINDS[name].code()[0].split(":")
+    monkeypatch.setattr(f"{module}.{attribute}", None)
+    again = jobs.carry_out(KINDS[name], path, Context(said.append, workflow=True))
+    assert path.read_bytes() == content
+    assert "computed before and not summarised yet" in said[0]
+    assert set(again.columns) >= set(first.columns)
+    assert again.facts | json.loads(json.dumps(first.facts)) == again.facts
+    files.drop_finished([path])
+    assert [one.name for one in tmp_path.iterdir()] == ["r.parquet"]
+
+
+def other(what: str, path: Path) -> None:
+    """A finished copy that is not the one of the job."""
+    copy = files.finished(path)
+    if what == "options":
+        jobs.carry_out(KINDS["descent"].model_copy(update={"lr": 0.5}), path, WORKFLOW)
+    elif what == "code":
+        jobs.carry_out(KINDS["descent"], path, WORKFLOW)
+        parquet.restamp(copy, code="0" * 16)
+    elif what == "damaged":
+        copy.write_bytes(b"PAR1")
+    else:
+        parquet.write(copy, {}, {"x": [1]})
+    path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("what", ["options", "code", "damaged", "foreign"])
+def test_another_finished_copy_is_not_taken(what, tmp_path):
+    path = tmp_path / "r.parquet"
+    other(what, path)
+    jobs.carry_out(KINDS["descent"], path, WORKFLOW)
+    made = parquet.provenance(path)
+    assert made["run"] == KINDS["descent"].model_dump(mode="json")
+    assert made["code"] == fingerprint(*KINDS["descent"].code())
+
+
+def test_a_job_whose_output_another_has_taken_over_writes_nothing(tmp_path, monkeypatch):
+    """It was stopped for longer than a lease lasts."""
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+
+    def compute(run, context):
+        lease.lease_of(tmp_path / "r.parquet").unlink()
+        for step in range(100):
+            context.progress(step, 100)
+            time.sleep(0.05)
+
+    monkeypatch.setattr("fgrad.experiments.descent.compute", compute)
+    with pytest.raises(ConfigError, match="another process has taken over"):
+        jobs.carry_out(KINDS["descent"], tmp_path / "r.parquet")
+    assert not list(tmp_path.iterdir())

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 
 from fgrad import jobs, upkeep
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
 from fgrad.plan.read import runs_of
 from fgrad.plan.status import SCRIPTS, Status
-from fgrad.store import files, identity, parquet
+from fgrad.store import files, identity, lease, parquet
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests/tiny.yaml"
@@ -175,7 +174,7 @@ def test_only_what_nobody_asks_for_is_removed(here):
         folder / f".frog_k99.{OLD}.journal",
         folder / f".bp.{OLD}.checkpoint",  # of a run that has ended
     ]
-    kept = [folder / "notes.txt", folder / ".bp.lock", folder / ".bp.parquet.part"]
+    kept = [folder / "notes.txt", folder / ".bp.lease", folder / ".bp.parquet.part"]
     job = asked().runs.jobs["fc"]["fc_w256/mnist5k/bp/seed0"]
     training = Path("results/runs/fc/fc_w256/mnist5k/bp/seed0.parquet")
     code = str(asked().asked("fc", "fc_w256/mnist5k/bp/seed0").code[0])
@@ -216,9 +215,9 @@ def test_the_commands(here):
     assert "1 files removed" in command("prune", "--yes").stdout
     assert not extra.exists()
     assert "nothing to take over" in command("adopt").stdout
-    with FileLock(".snakemake/fgrad.lock"):
+    with lease.held(lease.WORKFLOW, "this folder"):
         for verb in ("adopt", "prune"):
-            assert "another run is at work in this folder" in command(verb).stderr
+            assert "this folder: another process is at work on it" in command(verb).stderr
 
 
 @pytest.mark.parametrize("verb", ["stale", "adopt", "prune"])

@@ -10,7 +10,7 @@ from fgrad.options.base import JobOptions
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.store import files, identity, log, parquet, schemas
+from fgrad.store import files, identity, interrupts, lease, log, parquet, schemas
 from fgrad.store.context import ALONE, Context, Result
 from fgrad.store.fingerprint import Watch
 
@@ -29,7 +29,9 @@ def carry_out(
 ) -> Result:
     """Compute a job and write its result, with the options and the code it was made with.
 
-    What a killed job left beside the output is taken up again by the same call.
+    What a killed job left beside the output is taken up again by the same call. Under a workflow a
+    finished copy stays there until it is summarised, so that a failure that is reported after the
+    output was written costs no more than writing it again.
 
     Args:
         run: options; one of the kinds in `SCHEMAS`.
@@ -46,28 +48,49 @@ def carry_out(
     """
     target, start = Path(path), log.now()
     watch = Watch(*run.code(), *([script] if script else []))
-    with files.alone(target):
+    plain = run.model_dump(mode="json")
+    with lease.alone(target, context.workflow, context.say) as check, interrupts.noticed():
+        done = files.finished(target)
+        if identity.is_of(done, plain, watch.code):
+            context.say(f"computed before and not summarised yet: taken from {done}")
+            files.patiently(lambda: files.copy(done, target), context.say)
+            return _read(target)
+
+        def progress(step: int, steps: int) -> None:
+            check()
+            context.progress(step, steps)
+
         compute = resolve_name(run.code()[0])
-        result: Result = compute(run, replace(context, target=target, code=watch.code))
+        handed = replace(context, target=target, code=watch.code, progress=progress)
+        result: Result = compute(run, handed)
         edited = watch.edited()
         if edited:
             context.say("the code was edited while the job was at work: it will be repeated")
         schema = SCHEMAS[type(run)]
         if "gradient_norm" in result.columns:
             schema = schema | schemas.STATISTICS
-        parquet.write(
-            target,
-            schema,
-            result.columns,
-            run=run.model_dump(mode="json"),
-            **result.facts,
-            code=None if edited else watch.code,
-            start=start,
-            end=log.now(),
-        )
+        provenance = {"run": plain, **result.facts, "code": None if edited else watch.code}
+        provenance |= {"start": start, "end": log.now()}
+
+        def write(path: Path) -> None:
+            parquet.write(path, schema, result.columns, **provenance)
+
+        check()
+        if context.workflow:
+            files.patiently(lambda: write(done), context.say)
+            files.patiently(lambda: files.copy(done, target), context.say)
+        else:
+            files.patiently(lambda: write(target), context.say)
         for kind in ("journal", "checkpoint"):
             files.forget(target, kind)
     return result
+
+
+def _read(path: Path) -> Result:
+    """A result as it was when it was written."""
+    frame = parquet.read(path)
+    columns = {str(name): frame[name].to_numpy() for name in frame}
+    return Result(columns, parquet.provenance(path))
 
 
 def with_rate(run: Mapping[str, Any], searches: Sequence[str]) -> dict[str, Any]:

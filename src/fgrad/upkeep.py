@@ -9,13 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from fgrad import jobs
 from fgrad.errors import ConfigError, validate
 from fgrad.plan.runs import SECTIONS, result_file
 from fgrad.plan.status import Status
-from fgrad.store import identity, log, parquet
+from fgrad.store import identity, lease, log, parquet
 from fgrad.store.context import Context
 
 LEFT = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{16})\.(?P<kind>checkpoint|journal)")
@@ -136,13 +134,8 @@ def alone() -> Iterator[None]:
     Raises:
         ConfigError: if one is.
     """
-    lock = Path(".snakemake/fgrad.lock")
-    lock.parent.mkdir(exist_ok=True)
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout:
-        raise ConfigError("another run is at work in this folder; wait for it to end") from None
+    with lease.held(lease.WORKFLOW, "this folder"):
+        yield
 
 
 def _left_by(status: Status, section: str, name: str, target: Path) -> set[Path]:

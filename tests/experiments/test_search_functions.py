@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 
 from fgrad import errors, jobs
 from fgrad.errors import ConfigError
@@ -13,7 +12,7 @@ from fgrad.experiments import descent, seeds
 from fgrad.experiments.search import study
 from fgrad.experiments.search.select import Found
 from fgrad.options.functions import FunctionSearch
-from fgrad.store import parquet, schemas
+from fgrad.store import lease, parquet, schemas
 
 SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
 
@@ -22,7 +21,7 @@ def test_two_at_work_on_one_output_are_refused(tmp_path, carried_out):
     """Also searches with other options, whose journals each would remove."""
     path = tmp_path / "x.parquet"
     search = FunctionSearch(**SPHERE, evaluations=4)
-    with FileLock(tmp_path / ".x.lock"):
+    with lease.alone(path):
         for seed in (0, 1):
             with pytest.raises(ConfigError, match=f"{path}: another process is at work on it"):
                 carried_out(search.model_copy(update={"seed": seed}), path)

@@ -10,9 +10,9 @@ import torch
 
 from fgrad.errors import ConfigError
 from fgrad.experiments import training
-from fgrad.experiments.state import State
 from fgrad.options.networks import TrainRun
 from fgrad.store import parquet
+from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import Context
 
 FGRAD = str(Path(sys.executable).parent / "fgrad")
@@ -56,16 +56,15 @@ def test_killed_between_any_two_lines_the_checkpoint_is_whole(
 ):
     """A kill while the checkpoint is written leaves the one before."""
     r, path, count = run(epochs=5), tmp_path / "r.parquet", []
-    save = torch.save
+    write = Path.write_bytes
 
-    def torn(state, path):
-        count.append(path)
-        save(state, path)
+    def torn(temporary, content):
+        count.append(temporary)
+        write(temporary, bytes(content)[: 100 if len(count) == 3 else None])
         if len(count) == 3:
-            Path(path).write_bytes(Path(path).read_bytes()[:100])
             raise killed_error
 
-    monkeypatch.setattr(torch, "save", torn)
+    monkeypatch.setattr(Path, "write_bytes", torn)
     with pytest.raises(killed_error):
         training.train(r, data, Context(target=path))
     monkeypatch.undo()
@@ -87,7 +86,7 @@ def test_what_was_stopped_early_is_resumed_to_the_same_end(data, tmp_path, run, 
 
 def test_checkpoints_are_written_as_often_as_asked(data, tmp_path, monkeypatch, run):
     written = []
-    monkeypatch.setattr(State, "save", lambda self, checkpoint, history: written.append(checkpoint))
+    monkeypatch.setattr(Checkpoint, "save", lambda self, content: written.append(content))
     training.train(run(checkpoint_minutes=60), data, Context(target=tmp_path / "c"))
     assert not written
     training.train(run(), data, Context(target=tmp_path / "c"))

@@ -8,10 +8,9 @@ import time
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 from projects import Project, values
 
-from fgrad.store import parquet
+from fgrad.store import lease, parquet
 
 pytestmark = pytest.mark.workflow
 
@@ -129,7 +128,7 @@ def test_a_data_set_that_is_nowhere(tmp_path):
 
 def test_two_at_once_are_refused(project):
     (project.work / "results/paper/claims.md").unlink()
-    with FileLock(project.work / ".snakemake/fgrad.lock"):
+    with lease.held(project.work / lease.WORKFLOW, "this folder"):
         output = project.run(ok=False)
-    assert "another run is at work in this folder" in output
+    assert "this folder: another process is at work on it: process" in output
     assert not (project.work / "results/paper/claims.md").exists()

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from projects import Project, found
 
-from fgrad.store import parquet
+from fgrad.store import files, parquet
 
 pytestmark = pytest.mark.workflow
 
@@ -99,9 +98,10 @@ def deleted(project: Project) -> tuple[str, ...]:
 
 def failed(project: Project) -> tuple[str, ...]:
     another_rate(project)
-    lock = result(project, RUN).with_name(".frog_k2.lock")
-    with FileLock(lock):
-        assert "another process is at work on it" in project.run(ok=False)
+    in_the_way = files.finished(result(project, RUN))
+    in_the_way.mkdir()
+    assert "cannot be written: Is a directory" in project.run(ok=False)
+    in_the_way.rmdir()
     assert not result(project, RUN).exists()
     return ()
 

@@ -3,7 +3,7 @@ from pkgutil import resolve_name
 
 from fgrad.paper import summary
 from fgrad.plan import rates
-from fgrad.store import identity, log
+from fgrad.store import files, identity, log
 
 with log.logged(snakemake.log[0]):
     asked, published = snakemake.params.asked, snakemake.params.published
@@ -12,3 +12,4 @@ with log.logged(snakemake.log[0]):
     made_of = identity.made_of(asked, snakemake.params.code, published)
     summary.write(trials, snakemake.output.trials, made_of, identity.older(asked))
     rates.write_table(Path(snakemake.output.table), trials)
+    files.drop_finished(snakemake.input.runs)

@@ -1,7 +1,7 @@
 from pkgutil import resolve_name
 
 from fgrad.paper import summary
-from fgrad.store import identity, log
+from fgrad.store import files, identity, log
 
 with log.logged(snakemake.log[0]):
     identity.check(snakemake.params.asked)
@@ -9,3 +9,4 @@ with log.logged(snakemake.log[0]):
     made_of = identity.made_of(snakemake.params.asked, snakemake.params.code)
     older = identity.older(snakemake.params.asked)
     summary.write(frame, snakemake.output[0], made_of, older)
+    files.drop_finished(snakemake.input.runs)

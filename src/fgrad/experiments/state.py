@@ -141,11 +141,11 @@ class State:
             self.device.type, torch.bfloat16, enabled=self.run.precision == "bf16"
         )
 
-    def save(self, checkpoint: Checkpoint, history: list[Epoch]) -> None:
-        """Write the checkpoint, whole or not at all."""
+    def content(self, history: list[Epoch]) -> dict[str, Any]:
+        """All that `resume` needs: metrics up to here, and what changes."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         generators = {name: part.get_state() for name, part in self._generators().items()}
-        checkpoint.save({"history": history, **parts, **generators})
+        return {"history": history, **parts, **generators}
 
     def resume(self, checkpoint: Checkpoint) -> list[Epoch]:
         """Go back to where the checkpoint was written, if it was; the metrics up to there.

@@ -5,6 +5,7 @@ Source: the paper, sections 4.4 and 4.5.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,8 @@ def checkpoint_of(run: TrainRun, context: Context) -> Checkpoint | None:
     on = choose_device(run.device).type
     plain = run.model_dump(mode="json")
     key = identity.digest(identity.description(plain, context.code, on))
-    return Checkpoint(files.beside(context.target, key, "checkpoint"), key)
+    path = files.beside(context.target, key, "checkpoint")
+    return Checkpoint(path, key, run.checkpoint_minutes, context.say)
 
 
 def train(
@@ -99,32 +101,31 @@ def train(
     if history:
         context.say(f"resumed after epoch {len(history) - 1}")
     trace = context.target.with_suffix(".trace.json") if run.profile and context.target else None
-    start = saved = time.monotonic()
+    start = time.monotonic()
     first = len(history)
     stop = _Stop(run.epochs, run.patience, prune)
-    while not (reason := stop([epoch["val_loss"] for epoch in history])):
-        epoch = len(history)
-        began = time.monotonic()
-        statistics = {}
-        if epoch:
-            with profiler(trace if epoch == 1 else None) as after_step:
-                statistics = state.step_through(after_step)
-            state.wait()
-        trained = time.monotonic()
-        measured = state.evaluate(parts)
-        state.end_epoch(measured["val_loss"], bool(epoch))
-        seconds = {
-            "train_seconds": trained - began if epoch else 0.0,
-            "eval_seconds": time.monotonic() - trained,
-        }
-        history.append(measured | seconds | (statistics or state.no_statistics))
-        context.say(
-            log.epoch_line(history, run.epochs, (time.monotonic() - start) / (len(history) - first))
-        )
-        context.progress(epoch, run.epochs)
-        if checkpoint and time.monotonic() - saved >= 60 * run.checkpoint_minutes:
-            state.save(checkpoint, history)
-            saved = time.monotonic()
+    with checkpoint.keeping() if checkpoint else nullcontext() as keep:
+        while not (reason := stop([epoch["val_loss"] for epoch in history])):
+            epoch = len(history)
+            began = time.monotonic()
+            statistics = {}
+            if epoch:
+                with profiler(trace if epoch == 1 else None) as after_step:
+                    statistics = state.step_through(after_step)
+                state.wait()
+            trained = time.monotonic()
+            measured = state.evaluate(parts)
+            state.end_epoch(measured["val_loss"], bool(epoch))
+            seconds = {
+                "train_seconds": trained - began if epoch else 0.0,
+                "eval_seconds": time.monotonic() - trained,
+            }
+            history.append(measured | seconds | (statistics or state.no_statistics))
+            if keep:
+                keep(state.content(history))
+            each = (time.monotonic() - start) / (len(history) - first)
+            context.say(log.epoch_line(history, run.epochs, each))
+            context.progress(epoch, run.epochs)
     return Training(history, reason, n)
 
 

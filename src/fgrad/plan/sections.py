@@ -118,6 +118,9 @@ class Config(Model):
 
     learning_rates: Literal["published", "searched"] = "published"
     """Where the rates of all runs come from: the tables, or a search for each of their rows."""
+    orphans: Literal["refuse", "wait", "cancel"] = "refuse"
+    """What becomes of jobs that are at work since an earlier start, whose main process was killed:
+    this start is refused, waits for them, or cancels them."""
     gradients: Annotated[dict[Name, Gradient], Field(min_length=1)]
     quality: QualitySection
     functions: FunctionsSection

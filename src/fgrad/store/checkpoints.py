@@ -1,14 +1,26 @@
 """Where a training goes on after it was killed: a file that is whole, and of the same training."""
 
-from dataclasses import dataclass
+import copy
+import io
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fgrad.errors import ConfigError
-from fgrad.store.files import atomic
+from fgrad.store.context import Say, silent
+from fgrad.store.files import CannotWriteError, atomic
 
 if TYPE_CHECKING:
     import torch
+
+
+class Keep(Protocol):
+    """Keeps the content of a state, at once or when the process ends."""
+
+    def __call__(self, content: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -18,17 +30,59 @@ class Checkpoint:
     Args:
         path: where it is or will be.
         key: of everything the numbers of the training depend on.
+        minutes: least time between two writes.
+        say: told of a write that fails; the training goes on.
     """
 
     path: Path
     key: str
+    minutes: float = 0
+    say: Say = field(default=silent, compare=False)
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write it, whole or not at all."""
+    def save(self, content: Mapping[str, Any]) -> None:
+        """Write it, whole or not at all.
+
+        Raises:
+            CannotWriteError: if the folder cannot be written.
+        """
         import torch
 
+        packed = io.BytesIO()  # torch hides what a full file system says
+        torch.save(dict(content) | {"key": self.key}, packed)
         with atomic(self.path) as temporary:
-            torch.save(state | {"key": self.key}, temporary)
+            temporary.write_bytes(packed.getbuffer())
+
+    @contextmanager
+    def keeping(self) -> Iterator[Keep]:
+        """Keep the latest content that is told of: written now and then, and however it ends.
+
+        What is told of between two writes is held in memory, and written if the block ends early,
+        as it does when the process is told to end.
+        """
+        held: Mapping[str, Any] | None = None
+        saved = time.monotonic()
+
+        def keep(content: Mapping[str, Any]) -> None:
+            nonlocal held, saved
+            if time.monotonic() - saved < 60 * self.minutes:
+                held = copy.deepcopy(content)
+            elif self._saved(content):
+                held, saved = None, time.monotonic()
+
+        try:
+            yield keep
+        except BaseException:
+            if held is not None:
+                self._saved(held)
+            raise
+
+    def _saved(self, content: Mapping[str, Any]) -> bool:
+        try:
+            self.save(content)
+        except CannotWriteError as error:
+            self.say(f"{error}; going on without this checkpoint")
+            return False
+        return True
 
     def load(self, device: "torch.device") -> dict[str, Any] | None:
         """What was saved last; ``None`` if nothing was.

@@ -26,6 +26,9 @@ class Context:
         source: prepared file or folder of the data set, see `fgrad.problems.data.load`.
         target: the output, beside which lies what a restart goes on with; nothing is kept without.
         code: fingerprint of the code, by which that is told from what other code left.
+        workflow: whether a workflow waits for the output. Then another process that is at work on
+            it is waited for, where it is refused otherwise; and a finished copy stays beside it, as
+            the output may be deleted if a failure is reported late.
     """
 
     say: Say = silent
@@ -33,6 +36,7 @@ class Context:
     source: Path | None = None
     target: Path | None = None
     code: str = ""
+    workflow: bool = False
 
 
 ALONE = Context()

@@ -1,14 +1,39 @@
 """Files that are there whole or not at all, and what a job leaves beside its output."""
 
+import errno
 import glob
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from fgrad.errors import ConfigError
+from fgrad.store.context import Say, silent
+
+PATIENCE = (1, 2, 4, 8, 15, 30)
+"""Seconds between tries to write what must not be lost, a minute in all."""
+
+PASSING = frozenset(
+    {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS, errno.ESTALE}
+    | {errno.EHOSTDOWN, errno.ENOTCONN, errno.ETIMEDOUT}
+)
+"""What a file system answers that is full, read-only or away, perhaps for a moment."""
+
+DAY = 86_400
+
+_COUNT = count()
+
+
+class CannotWriteError(ConfigError):
+    """A file cannot be written; ``passing`` if it may be possible in a moment."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(f"{path}: cannot be written: {error.strerror or error}")
+        self.passing = error.errno in PASSING
 
 
 def check_writable(folder: Path) -> None:
@@ -28,22 +53,60 @@ def check_writable(folder: Path) -> None:
 def atomic(path: Path | str) -> Iterator[Path]:
     """A temporary file beside the target that becomes the target when the block ends well.
 
+    Two writers of one target do not meet: each has a file of its own, and the last one to end is
+    what stays. What a killed writer left behind goes with the next one.
+
     Raises:
-        ConfigError: if the folder cannot be written.
+        CannotWriteError: if the folder cannot be written.
     """
     target = Path(path)
-    check_writable(target.parent)
-    # not named like a result, so that what a kill leaves behind is taken for none; the next try
-    # writes over it
-    temporary = target.with_name(f".{target.name}.part")
+    temporary = _temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _clear(target)
         yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())  # so that a node that is lost leaves no empty file
         temporary.replace(target)
+    except (FileExistsError, NotADirectoryError) as error:
+        check_writable(target.parent)
+        raise CannotWriteError(target, error) from None
     except OSError as error:
-        raise ConfigError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise CannotWriteError(target, error) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def patiently(write: Callable[[], None], say: Say = silent) -> None:
+    """Write what must not be lost, for a minute again and again if the file system is away or full.
+
+    Args:
+        write: writes, as a whole or not at all.
+        say: told of every try.
+
+    Raises:
+        ConfigError: what the last try raised.
+    """
+    for seconds in PATIENCE:
+        try:
+            return write()
+        except CannotWriteError as error:
+            if not error.passing:
+                raise
+            say(f"{error}; trying again in {seconds} s")
+        time.sleep(seconds)
+    return write()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all.
+
+    Raises:
+        CannotWriteError: if the folder cannot be written.
+    """
+    with atomic(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
 
 
 def beside(path: Path, key: str, kind: str) -> Path:
@@ -57,6 +120,22 @@ def beside(path: Path, key: str, kind: str) -> Path:
     return path.with_name(f".{path.stem}.{key}.{kind}")
 
 
+def finished(path: Path) -> Path:
+    """A copy of an output that stays until it has been summarised.
+
+    Whoever starts a job may delete its output after it was written: Snakemake does, if a failure is
+    reported late.
+    """
+    return path.with_name(f".{path.stem}.finished")
+
+
+def drop_finished(paths: Iterable[Path | str]) -> None:
+    """Remove the finished copies of results that have been summarised, or are to be made anew."""
+    for path in paths:
+        with suppress(OSError):  # a copy too many does no harm
+            finished(Path(path)).unlink(missing_ok=True)
+
+
 def forget(path: Path, kind: str) -> None:
     """Remove what lies beside a finished output, also of other options and versions."""
     key = "[0-9a-f]" * 16  # and nothing else: a.5 is no output a with the key 5
@@ -64,25 +143,35 @@ def forget(path: Path, kind: str) -> None:
         left.unlink(missing_ok=True)
 
 
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One process at a time is at work on an output, whose folder is made.
+def _temporary(target: Path) -> Path:
+    # not named like a result, so that what a kill leaves behind is taken for none
+    own = f"{socket.gethostname()}.{os.getpid()}.{next(_COUNT)}"
+    return target.with_name(f".{target.name}.{own}.part")
 
-    Raises:
-        ConfigError: if another one is, or the folder cannot be written.
-    """
-    check_writable(path.parent)
-    lock = path.with_name(f".{path.stem}.lock")
+
+def _clear(target: Path) -> None:
+    """Remove what writers of a target left that do not live any more, elsewhere for a day."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.(?P<host>.+)\.(?P<pid>\d+)\.\d+\.part")
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        found = name.fullmatch(left.name)
+        if found is None:
+            continue
+        with suppress(OSError):
+            here = found["host"] == socket.gethostname()
+            dead = not _lives(int(found["pid"])) if here else _age(left) > DAY
+            if dead:
+                left.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _lives(pid: int) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from None
-    try:
-        # released by the operating system when the process ends, however it ends
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-    except Timeout:
-        raise ConfigError(f"{path}: another process is at work on it") from None
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True

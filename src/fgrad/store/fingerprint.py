@@ -22,7 +22,7 @@ from fgrad.store.syntax import plain, silenced
 PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
-UNHASHED = ("cli", "errors", "jobs", "plan", "store", "upkeep", "problems.published")
+UNHASHED = ("cli", "errors", "jobs", "orphans", "plan", "store", "upkeep", "problems.published")
 """Rooms and modules that say, check, plan and save, but make no number.
 `fgrad.problems.published` makes files that are known by their checksums and their format."""
 

@@ -101,6 +101,21 @@ def _known(run: Mapping[str, Any], kind: type[Model]) -> dict[str, Any]:
         return kind.model_validate(run).model_dump(mode="json")
 
 
+def is_of(path: Path, run: Mapping[str, Any], code: str) -> bool:
+    """Whether a file is whole and was made with these options by this code.
+
+    Args:
+        path: a result.
+        run: all options, as plain values.
+        code: fingerprint.
+    """
+    try:
+        made = parquet.provenance(path)
+    except ConfigError:
+        return False
+    return bool(defining(made.get("run", {})) == defining(run) and made.get("code") == code)
+
+
 def check(asked: Iterable[Mapping[str, Any]]) -> None:
     """Refuse files that are not the ones that were asked for.
 

@@ -73,5 +73,5 @@ def trial_line(number: int, lr: float, loss: float, stop: str) -> str:
     return f"{now()} trial {number}: lr {lr:g}, validation loss {loss:.4g}, {stop}"
 
 
-CONTEXT = Context(log_line, log_progress)
-"""Of a job whose lines go to its log."""
+CONTEXT = Context(log_line, log_progress, workflow=True)
+"""Of a workflow's job, whose lines go to its log."""

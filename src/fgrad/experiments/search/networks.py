@@ -11,9 +11,10 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
 
@@ -30,7 +31,7 @@ from fgrad.experiments.training import checkpoint_of, train
 from fgrad.options.networks import NetworkSearch, TrainRun, TrainTask
 from fgrad.problems.data import load
 from fgrad.problems.registry import DATASETS
-from fgrad.store import log
+from fgrad.store import interrupts, log
 from fgrad.store.context import Context, Result, silent
 
 
@@ -111,7 +112,8 @@ def _trained(works: list[Work], in_flight: int) -> Iterator[tuple[TrainRun, Outc
         return
     workers = min(in_flight, len(works))
     waiting, error = iter(works), None
-    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent)
+    with pool, _ended_with_it():
         flying: dict[Future[Outcome], TrainRun] = {}
         while True:
             if error is None:
@@ -126,6 +128,17 @@ def _trained(works: list[Work], in_flight: int) -> Iterator[tuple[TrainRun, Outc
                 error = error or future.exception()
     if error is not None:
         raise error
+
+
+@contextmanager
+def _ended_with_it() -> Iterator[None]:
+    """Workers are told to end when the search is, and keep what they have."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        for worker in active_children():
+            worker.terminate()
+        raise
 
 
 def _end_with_parent() -> None:
@@ -154,7 +167,7 @@ def _run(search: NetworkSearch, lr: float, seed: int) -> TrainRun:
 def trial(work: Work) -> Outcome:
     """Train with one rate, until it ends or its validation loss is above what is usual."""
     run, source = work.run, work.context.source
-    with settings(run.threads, run.precision, run.deterministic):
+    with interrupts.noticed(), settings(run.threads, run.precision, run.deterministic):
         split = data(run.dataset, source, str(choose_device(run.device)))
         prune = _pruning(work.search, work.earlier)
         trained = train(run, split, work.context, ("val",), prune)
