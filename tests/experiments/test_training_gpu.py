@@ -1,15 +1,19 @@
 """Training on a GPU: nearly the numbers of the CPU, and no step waits for the device."""
 
+import contextlib
 import os
+import subprocess
+import tempfile
 
 import numpy as np
 import pytest
 import torch
 
 from fgrad.errors import ConfigError
-from fgrad.experiments import device, training
+from fgrad.experiments import device, gpus, training
 from fgrad.experiments.state import Data, State
 from fgrad.problems.data import Split
+from fgrad.store import parquet
 from fgrad.store.context import Context
 
 
@@ -76,3 +80,37 @@ def test_a_run_begun_on_the_cpu_goes_on_on_the_gpu_or_is_refused_in_a_line(
         assert len(training.train(r, on_gpu, Context(target=tmp_path / "c")).epochs) == 4
     except ConfigError as error:
         assert "\n" not in str(error)
+
+
+@pytest.fixture
+def locks(tmp_path, monkeypatch) -> None:
+    """Of this test alone, so that trainings that are at work do not matter to it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("locks")
+def test_each_gpu_is_claimed_once_and_then_waited_for(monkeypatch):
+    def sleep(seconds: float) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("time.sleep", sleep)
+    there = torch.cuda.device_count()
+    with contextlib.ExitStack() as stack:
+        claimed = [stack.enter_context(gpus.claimed("auto", 1)) for _ in range(there)]
+        assert claimed == [torch.device("cuda", number) for number in range(there)]
+        with pytest.raises(TimeoutError), gpus.claimed("auto", 1):
+            pass
+        with gpus.claimed("auto", 2) as shared, gpus.claimed("cuda", 1) as named:
+            assert shared == named == claimed[0]
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("locks")
+def test_a_job_on_the_gpu_says_which(on_gpu, tmp_path, run, carried_out, monkeypatch):
+    monkeypatch.setattr(training, "load", lambda name, source, device: on_gpu)
+    carried_out(run(device="auto", epochs=1), tmp_path / "r.parquet")
+    kept = parquet.provenance(tmp_path / "r.parquet")
+    assert kept["device"] == torch.cuda.get_device_name()
+    told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+    assert kept["gpu"].removeprefix("GPU-") in told

@@ -105,7 +105,7 @@ def test_data_that_are_not_there(tmp_path, run, carried_out):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("device", "gpus", "there"), [("cuda", 0, "cpu"), ("cuda:0", 0, "cpu"), ("cuda:2", 2, "cpu, cuda:0, cuda:1")])  # fmt: skip
+@pytest.mark.parametrize(("device", "gpus", "there"), [("cuda", 0, "cpu"), ("cuda:0", 0, "cpu"), ("cuda:2", 2, "cpu, cuda:0, cuda:1"), ("cuda:256", 1, "cpu, cuda:0")])  # fmt: skip
 def test_a_device_that_is_not_there(device, gpus, there, monkeypatch, tmp_path, run, carried_out):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(ConfigError) as caught:

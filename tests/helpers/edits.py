@@ -125,6 +125,9 @@ NOTHING: dict[str, Edit] = {
         "src/fgrad/gradients/estimators.py", "tangents are independent in", "tangents exist in"
     ),
     "a message in the store": edited("src/fgrad/store/files.py", "choose another folder", "take another folder"),
+    "how a GPU is found": edited(
+        "src/fgrad/experiments/gpus.py", "time.sleep(POLL)", "time.sleep(2 * POLL)"
+    ),
     "a progress line": edited(
         "src/fgrad/store/log.py", "step = max(1, total // 10)", "step = max(1, total // 20)"
     ),
@@ -198,9 +201,9 @@ NOTHING: dict[str, Edit] = {
     "a row of no run": edited(
         "config/learning_rates/functions.csv", "k,lr\n", "k,lr\nplane,1,bp,,0.1\n"
     ),
-    "the device and the threads": edited(
+    "the device, its slots and the threads": edited(
         "tests/tiny.yaml", "    datasets: [mnist5k]\n    rates_of: mnist\n    seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3",
-        "    device: cpu\n    threads: 2\n    datasets: [mnist5k]\n    rates_of: mnist\n    seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3",
+        "    device: cpu\n    gpu_slots: 2\n    threads: 2\n    datasets: [mnist5k]\n    rates_of: mnist\n    seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3",
     ),
     "another folder of data": edited(
         "tests/tiny.yaml", "networks:\n", "networks:\n  data_dir: elsewhere\n"

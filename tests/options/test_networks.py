@@ -34,6 +34,8 @@ PLAIN = {"model": "fc", "width": 16, "gradient": "frog", "k": 4, "lr": 0.05, "ep
         ({"precision": "bf16", "mode": "fwad"}, "precision bf16 needs mode sim"),
         ({"gradient": "a", "approach": {"aggregation": "mean", "sampler": "angle"}}, "tangents at an angle are for"),
         ({"device": "tpu"}, "device = 'tpu'"),
+        ({"gpu_slots": 0}, "gpu_slots = 0"),
+        ({"gpu_slots": 65}, "gpu_slots = 65"),
         ({"epochs": -1}, "epochs = -1"),
         ({"patience": 0}, "patience = 0"),
         ({"batch": 0}, "batch = 0"),

@@ -121,7 +121,7 @@ def test_code_that_was_accepted_since(path):
     assert refused(asked(path)) == f"made by other code (old, now {CODE})"
 
 
-@pytest.mark.parametrize("changes", [{"device": "cuda:1"}, {"threads": 8}, {"profile": True}, {"checkpoint_minutes": 5.0}])  # fmt: skip
+@pytest.mark.parametrize("changes", [{"device": "cuda:1"}, {"gpu_slots": 4}, {"threads": 8}, {"profile": True}, {"checkpoint_minutes": 5.0}])  # fmt: skip
 def test_how_a_job_was_carried_out_is_recorded_and_no_difference(path, changes):
     run = TrainRun(**TASK, lr=0.1)
     there = run.model_copy(update=changes).model_dump(mode="json")
@@ -226,7 +226,12 @@ def test_keys_of_what_a_restart_goes_on_with():
     first = key(plain, CODE, "cpu")
     assert len(first) == 16
     assert first == key(dict(reversed(plain.items())), CODE, "cpu")
-    for same in ({"device": "cpu"}, {"checkpoint_minutes": 9.0}, {"profile": True}):
+    for same in (
+        {"device": "cpu"},
+        {"gpu_slots": 2},
+        {"checkpoint_minutes": 9.0},
+        {"profile": True},
+    ):
         assert key(plain | same, CODE, "cpu") == first
     for other in ({"threads": 2}, {"lr": 0.2}, {"seed": 1}, {"precision": "bf16"}):
         assert key(plain | other, CODE, "cpu") != first

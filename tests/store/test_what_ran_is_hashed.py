@@ -30,8 +30,9 @@ from fgrad.store.context import Context
 ROOMS = ("gradients", "problems", "experiments")
 """Rooms whose code makes numbers."""
 
-APART = ("registry", "published")
-"""Their modules that do not: names, and the making of files that are known by checksums."""
+APART = ("registry", "published", "gpus")
+"""Their modules that do not: names, the making of files that are known by checksums, and the choice
+of a GPU."""
 
 Lines = dict[str, set[int]]
 

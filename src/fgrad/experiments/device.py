@@ -25,13 +25,13 @@ def choose_device(name: str) -> torch.device:
     found = torch.cuda.device_count()
     if name == "auto":
         return torch.device("cuda" if found else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= found:
+    kind, _, number = name.partition(":")  # for torch cuda:256 is cuda:0
+    if kind == "cuda" and int(number or 0) >= found:
         gpus = [f"cuda:{i}" for i in range(found)]
         raise ConfigError(
             f"device = {name!r}: no such GPU here; there are {', '.join(['cpu', *gpus])}"
         )
-    return device
+    return torch.device(name)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
+from fgrad.experiments import gpus
 from fgrad.experiments.device import choose_device, profiler, settings
 from fgrad.experiments.state import PARTS, Data, Epoch, State
 from fgrad.options.networks import LOST, TrainRun
@@ -46,8 +46,10 @@ def compute(run: TrainRun, context: Context) -> Result:
     Raises:
         ConfigError: as `train`, or if there is no such device or no such data.
     """
-    device = choose_device(run.device)
-    with settings(run.threads, run.precision, run.deterministic):
+    with (
+        gpus.claimed(run.device, run.gpu_slots, context.say) as device,
+        settings(run.threads, run.precision, run.deterministic),
+    ):
         data = load(run.dataset, context.source, device)
         trained = train(run, data, context)
     columns: dict[str, Any] = {
@@ -55,9 +57,8 @@ def compute(run: TrainRun, context: Context) -> Result:
     }
     named = {"experiment", "model", "width", "dataset", "gradient", "k", "lr", "seed"}
     columns |= run.model_dump(include=named) | {"epoch": np.arange(len(trained.epochs))}
-    on = str(device) if device.type == "cpu" else torch.cuda.get_device_name(device)
-    facts = {"device": on, "threads": run.threads, "stop": trained.stop, "n": trained.n}
-    return Result(columns, facts)
+    facts = {"threads": run.threads, "stop": trained.stop, "n": trained.n}
+    return Result(columns, gpus.facts(device) | facts)
 
 
 def checkpoint_of(run: TrainRun, context: Context) -> Checkpoint | None:

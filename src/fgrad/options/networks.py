@@ -47,7 +47,9 @@ class TrainOptions(Derivatives):
     augment: bool = False
     """Random crops of the training batches, and flips where they keep the class."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    """auto, cpu, cuda or cuda:1; auto is the GPU if there is one."""
+    """auto, cpu, cuda or cuda:1; auto is a GPU with a free slot, the CPU if there is no GPU."""
+    gpu_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
+    """Trainings that share a GPU at most; with device auto the others wait."""
     threads: Count = 1
     """Threads on the CPU; their number may change the last bits."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"

@@ -22,9 +22,12 @@ from fgrad.store.syntax import plain, silenced
 PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
-UNHASHED = ("cli", "errors", "jobs", "orphans", "plan", "store", "upkeep", "problems.published")
+UNHASHED = (
+    "cli", "errors", "jobs", "orphans", "plan", "store", "upkeep", "problems.published", "experiments.gpus",
+)  # fmt: skip
 """Rooms and modules that say, check, plan and save, but make no number.
-`fgrad.problems.published` makes files that are known by their checksums and their format."""
+`fgrad.problems.published` makes files that are known by their checksums and their format;
+`fgrad.experiments.gpus` finds a GPU, which is recorded as the option ``device`` is."""
 
 OPTIONS = ("options", "gradients.approach")
 """Where functions and constants count but classes do not: what they hold is a job's parameter."""

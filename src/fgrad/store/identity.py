@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from fgrad.errors import ConfigError, Model
 from fgrad.store import parquet
 
-RECORDED = frozenset({"device", "threads", "checkpoint_minutes", "profile", "in_flight"})
+RECORDED = frozenset(
+    {"device", "gpu_slots", "threads", "checkpoint_minutes", "profile", "in_flight"}
+)
 """Options that say how a job is carried out, and define no number."""
 
 

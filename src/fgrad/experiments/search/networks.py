@@ -22,6 +22,7 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial
 
+from fgrad.experiments import gpus
 from fgrad.experiments.device import choose_device, settings
 from fgrad.experiments.search import study
 from fgrad.experiments.search.select import Outcome, Scale
@@ -49,6 +50,12 @@ def compute(search: NetworkSearch, context: Context) -> Result:
         ConfigError: as `fgrad.experiments.search.study.carry_out`, or if there is no such device or
             data.
     """
+    with gpus.claimed(search.device, search.gpu_slots, context.say) as device:
+        # by its name the trials find the one device of the search, in whichever process they are
+        return _carry_out(search.model_copy(update={"device": str(device)}), context)
+
+
+def _carry_out(search: NetworkSearch, context: Context) -> Result:
     device = choose_device(search.device)
     (seed,) = repeat_seeds(search.seed, "search", 1)
     # a data set that is not there ends the search here
@@ -79,8 +86,7 @@ def compute(search: NetworkSearch, context: Context) -> Result:
     row = {name: getattr(search, name) for name in names}
     scale = Scale(0.0, math.log(DATASETS[search.dataset].classes))
     result = study.carry_out(search, row, device.type, evaluate, search.generation, scale, context)
-    on = str(device) if device.type == "cpu" else torch.cuda.get_device_name(device)
-    facts = {"seeds": [seed], "device": on, "threads": search.threads}
+    facts = {"seeds": [seed], "threads": search.threads} | gpus.facts(device)
     return replace(result, facts=result.facts | facts)
 
 
