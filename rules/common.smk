@@ -1,6 +1,7 @@
 # What to run: configuration and tables, read once, checked before any job; and what is stale.
 
 import atexit
+import sys
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ from fgrad.plan import handed
 from fgrad.plan import runs as settings
 from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
-from fgrad.store import files, identity, lease
+from fgrad.store import files, identity, lease, shared
 from fgrad.store.fingerprint import fingerprint
 from fgrad.store.log import log_line
 
@@ -53,6 +54,16 @@ def on_cluster():
     return workflow.executor_plugin.name == "slurm"
 
 
+def shared_folders():
+    """What the nodes of a cluster must see, by what it is for."""
+    return {
+        "working folder": Path.cwd(),
+        "workflow": HOME,
+        "Python": Path(sys.prefix),
+        "data_dir": Path(CONFIG.networks.data_dir),
+    }
+
+
 onstart:
     try:
         AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder"))
@@ -63,6 +74,7 @@ onstart:
             ]
             files.drop_finished(forced)
         if not workflow.local_exec:
+            shared.check(shared_folders(), log_line)
             name = handed.hand(CONFIG, RUNS)
             workflow.config_settings.config_args.append(f"{handed.KEY}={name}")
             handed.drop_others(name)

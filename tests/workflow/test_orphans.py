@@ -80,7 +80,7 @@ def test_they_are_waited_for_and_nothing_is_trained_twice(orphaned, tmp_path):
 
 
 def test_they_are_cancelled_and_gone_on_from(orphaned, tmp_path):
-    project, job = orphaned
+    project, _ = orphaned
     project.run(TARGET, options=("--config", "orphans=cancel"))
     assert "resumed after epoch" in log(project)
     found = values(project.work / TARGET)

@@ -56,7 +56,8 @@ def take(name: str) -> tuple[Config, Runs]:
         return Config(**content["config"]), Runs(jobs, content["published"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{_file(name).absolute()}: what this job was handed cannot be read here ({error}); "
+            f"{_file(name).absolute()}: what this job was handed cannot be read here "
+            f"({str(error).splitlines()[0]}); "
             "the working folder must lie on a file system that all nodes share"
         ) from None
 

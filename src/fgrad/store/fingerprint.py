@@ -23,7 +23,8 @@ PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
 UNHASHED = (
-    "cli", "errors", "jobs", "orphans", "plan", "store", "upkeep", "problems.published", "experiments.gpus",
+    "cli", "errors", "jobs", "orphans", "plan", "store", "upkeep",
+    "problems.published", "experiments.gpus",
 )  # fmt: skip
 """Rooms and modules that say, check, plan and save, but make no number.
 `fgrad.problems.published` makes files that are known by their checksums and their format;

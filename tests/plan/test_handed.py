@@ -1,0 +1,49 @@
+"""What a start hands to its jobs is what they get, however the configuration is edited."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fgrad.errors import ConfigError
+from fgrad.plan import handed
+from fgrad.plan.runs import load
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def loaded(tmp_path, monkeypatch):
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    found = load(config, ROOT / "config")
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def test_what_was_handed_is_what_is_taken(loaded):
+    config, runs = loaded
+    name = handed.hand(config, runs)
+    assert handed.take(name) == (config, runs)
+    assert handed.hand(config, runs) == name
+
+
+def test_another_configuration_does_not_touch_it(loaded):
+    config, runs = loaded
+    first = handed.hand(config, runs)
+    edited = config.model_copy(update={"orphans": "wait"})
+    second = handed.hand(edited, runs)
+    assert first != second
+    assert handed.take(first) == (config, runs)
+    handed.drop_others(second)
+    assert handed.take(second) == (edited, runs)
+    with pytest.raises(ConfigError, match="a file system that all nodes share"):
+        handed.take(first)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"config": {}, "jobs": {}, "published": {}}'])
+def test_a_damaged_one_is_refused(loaded, content):
+    name = handed.hand(*loaded)
+    (handed.FOLDER / f"{name}.json").write_text(content)
+    with pytest.raises(ConfigError, match="what this job was handed cannot be read here") as caught:
+        handed.take(name)
+    assert "\n" not in str(caught.value)
