@@ -7,6 +7,7 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/quality.smk"
 include: "rules/functions.smk"
 include: "rules/networks.smk"

@@ -14,8 +14,9 @@ rule descend_function:
         section=sections_of(FunctionRun),
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=mb(2000),
+        runtime=minutes(5),
+        row=1,
     params:
         run=run_of,
         search=lambda wildcards, output: search_of(wildcards),

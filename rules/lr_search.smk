@@ -33,8 +33,9 @@ rule search_function:
         section=sections_of(FunctionSearch),
     threads: 1
     resources:
-        mem_mb=batch_mb,
-        runtime=60,
+        mem_mb=mb(batch_mb),
+        runtime=minutes(10),
+        row=1,
     params:
         run=run_of,
     message:
@@ -57,9 +58,9 @@ rule search_network:
         section=sections_of(NetworkSearch),
     threads: lambda wildcards: job_of(wildcards).options["threads"] * in_flight(wildcards)
     resources:
-        mem_mb=lambda wildcards: needs(0)(wildcards) * in_flight(wildcards),
-        runtime=lambda wildcards: 4 * needs(1)(wildcards),
-        gpu=lambda wildcards: int(job_of(wildcards).options["device"] != "cpu"),
+        mem_mb=mb(lambda wildcards: needs(wildcards)[0] * in_flight(wildcards)),
+        runtime=minutes(lambda wildcards: 4 * needs(wildcards)[1]),
+        gpu=gpus,
     params:
         run=search_in_flight,
         data=lambda wildcards, output: data_of(wildcards),
@@ -128,8 +129,8 @@ rule collect_searches:
         table="|".join(RATES),
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=mb(2000),
+        runtime=minutes(10),
     params:
         inputs=searches_of,
         asked=asked_of_searches,

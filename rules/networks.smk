@@ -1,21 +1,5 @@
 # Training of networks: sections 4.4 and 4.5.
 
-# model: memory in MB and time in minutes of a job at paper scale
-NEEDS = {
-    "fc": [4000, 720],
-    "lenet5": [4000, 720],
-    "resnet18": [8000, 1440],
-    "vit": [12000, 4320],
-    "mlpmixer": [12000, 4320],
-}
-
-
-def needs(part):
-    return lambda wildcards: NEEDS.get(
-        job_of(wildcards).options["model"], [16000, 4320]
-    )[part]
-
-
 # Made once and never again as long as it is there: a data set is known by its checksums, and its
 # file by the version in its name. Neither code nor params trigger it (the folder is no recorded
 # param), so that nothing above the trainings can hide what changed below.
@@ -28,8 +12,8 @@ rule prepare_data:
         "results/benchmarks/data/{dataset}.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=mb(4000),
+        runtime=minutes(60),
     params:
         folder=lambda wildcards, output: str(
             Path(CONFIG.networks.data_dir).expanduser()
@@ -53,9 +37,9 @@ rule train_network:
         section=sections_of(TrainRun),
     threads: lambda wildcards: job_of(wildcards).options["threads"]
     resources:
-        mem_mb=needs(0),
-        runtime=needs(1),
-        gpu=lambda wildcards: int(job_of(wildcards).options["device"] != "cpu"),
+        mem_mb=mb(lambda wildcards: needs(wildcards)[0]),
+        runtime=minutes(lambda wildcards: needs(wildcards)[1]),
+        gpu=gpus,
     params:
         run=run_of,
         data=lambda wildcards, output: data_of(wildcards),

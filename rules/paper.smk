@@ -128,8 +128,8 @@ rule summarize:
         ),
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=mb(4000),
+        runtime=minutes(30),
     params:
         inputs=runs_of_summary,
         asked=asked_of_summary,
@@ -163,8 +163,8 @@ for _section in contents.SECTIONS.values():
                 f"results/benchmarks/figures/{_figure.name}.tsv"
             threads: 1
             resources:
-                mem_mb=2000,
-                runtime=10,
+                mem_mb=mb(2000),
+                runtime=minutes(10),
             params:
                 inputs=summaries_of(_figure.of),
                 draws=_figure.draws,
@@ -199,8 +199,8 @@ for _section in contents.SECTIONS.values():
                 f"results/benchmarks/tables/{_table.name}.tsv"
             threads: 1
             resources:
-                mem_mb=2000,
-                runtime=10,
+                mem_mb=mb(2000),
+                runtime=minutes(10),
             params:
                 inputs=summaries_of(_table.of),
                 makes=_table.makes,
@@ -232,8 +232,8 @@ rule judge_claims:
         part="|".join(one.name for one in contents.SECTIONS.values() if one.claims),
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=mb(2000),
+        runtime=minutes(10),
     params:
         inputs=judged_by,
         claims=claims_of,
@@ -258,8 +258,8 @@ rule collect_claims:
         "results/benchmarks/claims.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=mb(2000),
+        runtime=minutes(10),
     params:
         inputs=files_of("claims", [section.name for section in JUDGED], "json"),
         scale=" ".join(covered(section) for section in JUDGED),

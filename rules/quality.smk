@@ -14,8 +14,9 @@ rule measure_quality:
         section=sections_of(QualityRun),
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=mb(4000),
+        runtime=minutes(10),
+        row=1,
     params:
         run=run_of,
     message:
