@@ -4,12 +4,13 @@ import warnings
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from snakemake.settings.types import RerunTrigger
 
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.plan import runs as settings
+from fgrad.plan import read, runs as settings
 from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
 from fgrad.store.files import check_writable
@@ -18,19 +19,38 @@ from fgrad.store.fingerprint import fingerprint
 
 HOME = Path(str(workflow.current_basedir.join("..")))
 
-warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 
+def configured():
+    """The configuration; of one that is shared by `include`, keys of others are theirs."""
+    if ALONE:
+        return config
+    return read.laid_under(HOME, read.own(config) if INCLUDED else config)
+
+
+def refuse_prefix():
+    """What is stale is told from files by name, which a module's prefix would put elsewhere."""
+    modifier = workflow.modifier.path_modifier
+    while modifier is not None:
+        if modifier.prefix or modifier.modifies_prefixes:
+            raise ConfigError(
+                "prefix and replace_prefix: results are looked for below results/ of the working "
+                "folder; leave both out, or run fgrad in a folder of its own"
+            )
+        modifier = modifier.inner_modifier
+
+
+_theirs = warnings.formatwarning
+warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 try:
-    CONFIG, RUNS = settings.load(config, HOME / "config")
+    refuse_prefix()
+    CONFIG, RUNS = settings.load(configured(), HOME / "config")
     check_writable(Path("results"))
     STATUS = Status(RUNS, HOME / "workflow/scripts")
     STATUS.stale  # told now, so that what cannot be told ends the start in one line
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-
-
-wildcard_constraints:
-    section="[a-z_]+",
+finally:
+    warnings.formatwarning = _theirs
 
 
 # Released by the operating system when the process ends, however it ends: after a kill the same
@@ -90,7 +110,15 @@ def needed(wildcards, *paths):
         return [*paths, stamp_for(settings.result_file(*key))]
     told = workflow.dag_settings
     forced = told.forceall or told.forcerun or told.forcetargets
-    return [ancient(path) for path in paths] if forced else []
+    paths = [ancient(path) for path in paths] if forced or compared() else []
+    return [*paths, *stamp_for_none()]
+
+
+def compared():
+    """Whether sets of input files are compared with the recorded ones, which our profile switches
+    off; then a run that is what it should be has the set it was made with.
+    """
+    return RerunTrigger.INPUT in workflow.rerun_triggers
 
 
 def stamp_for(path):
@@ -101,9 +129,14 @@ def stamp_for(path):
         raise WorkflowError(str(error)) from None
 
 
+def stamp_for_none():
+    """The same file as an input of what is not stale, where sets of input files are compared."""
+    return [ancient(stamp_for(None))] if compared() else []
+
+
 def stamp_of_summary(path, *of):
     """Input of a summary that is not of these results, made by this code; nothing if it is."""
-    return [] if identity.is_made_of(path, *of) else [stamp_for(path)]
+    return stamp_for_none() if identity.is_made_of(path, *of) else [stamp_for(path)]
 
 
 def search_of(wildcards):

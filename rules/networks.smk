@@ -26,6 +26,7 @@ rule prepare_data:
         "results/logs/data/{dataset}.log",
     benchmark:
         "results/benchmarks/data/{dataset}.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=4000,
@@ -64,7 +65,3 @@ rule train_network:
         "4.4, 4.5: training, {wildcards.section}/{wildcards.name}"
     script:
         "../workflow/scripts/train_network.py"
-
-
-localrules:
-    prepare_data,
