@@ -3,10 +3,18 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+# Under `module` and `include` the configuration is the caller's, see rules/common.smk, and so is
+# the rule `all` under `include`.
+ALONE = len(workflow.included_stack) == 1
+INCLUDED = not ALONE and workflow.modifier.is_main_snakefile()
+
+if ALONE:
+
+    configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/start.smk"
 include: "rules/resources.smk"
 include: "rules/quality.smk"
 include: "rules/functions.smk"
@@ -15,8 +23,10 @@ include: "rules/paper.smk"
 include: "rules/lr_search.smk"
 
 
-rule all:
-    default_target: True
-    input:
-        [path for section in contents.PAPER for path in everything_of(section)],
-        rules.claims.input,
+if not INCLUDED:
+
+    rule all:
+        default_target: True
+        input:
+            [path for section in contents.PAPER for path in everything_of(section)],
+            rules.claims.input,

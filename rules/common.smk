@@ -1,92 +1,62 @@
 # What to run: configuration and tables, read once, checked before any job; and what is stale.
 
-import atexit
-import sys
 import warnings
-from contextlib import ExitStack
 from pathlib import Path
 
-from fgrad import orphans
+from snakemake.settings.types import RerunTrigger
+
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.plan import handed
+from fgrad.plan import handed, read
 from fgrad.plan import runs as settings
 from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
-from fgrad.store import files, identity, lease, shared
+from fgrad.store import files, identity
 from fgrad.store.fingerprint import fingerprint
-from fgrad.store.log import log_line
 
 HOME = Path(str(workflow.current_basedir.join("..")))
 
-warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
+
+def configured():
+    """The configuration; of one that is shared by `include`, keys of others are theirs."""
+    if ALONE:
+        return config
+    return read.laid_under(HOME, read.own(config) if INCLUDED else config)
+
+
+def refuse_prefix():
+    """What is stale is told from files by name, which a module's prefix would put elsewhere."""
+    modifier = workflow.modifier.path_modifier
+    while modifier is not None:
+        if modifier.prefix or modifier.modifies_prefixes:
+            raise ConfigError(
+                "prefix and replace_prefix: results are looked for below results/ of the working "
+                "folder; leave both out, or run fgrad in a folder of its own"
+            )
+        modifier = modifier.inner_modifier
+
 
 # A job elsewhere runs what it was handed when it was submitted; whether that is stale has been told.
-HANDED = config.get(handed.KEY)
+HANDED = workflow.config_settings.overwrite_config.get(handed.KEY)
 
+_theirs = warnings.formatwarning
+warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 try:
+    refuse_prefix()
     if HANDED:
         CONFIG, RUNS = handed.take(HANDED)
     else:
-        CONFIG, RUNS = settings.load(config, HOME / "config")
+        CONFIG, RUNS = settings.load(configured(), HOME / "config")
         files.check_writable(Path("results"))
     STATUS = Status(RUNS, HOME / "workflow/scripts")
     if not HANDED:
         STATUS.stale  # told now, so that what cannot be told ends the start in one line
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
-
-
-wildcard_constraints:
-    section="[a-z_]+",
-
-
-# A lease that a dead owner loses: after a kill the same command goes on, and two runs in one folder
-# are still refused, on whichever nodes they are. Snakemake's own lock, which outlives a kill, is off.
-AT_WORK = ExitStack()
-atexit.register(AT_WORK.close)
-
-
-def on_cluster():
-    """Whether jobs go to Slurm's queue."""
-    return workflow.executor_plugin.name == "slurm"
-
-
-def shared_folders():
-    """What the nodes of a cluster must see, by what it is for."""
-    return {
-        "working folder": Path.cwd(),
-        "workflow": HOME,
-        "Python": Path(sys.prefix),
-        "data_dir": Path(CONFIG.networks.data_dir),
-    }
-
-
-onstart:
-    try:
-        AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder"))
-        orphans.settle(CONFIG.orphans, on_cluster(), log_line)
-        if is_forced():
-            forced = [
-                path for job in workflow.dag.needrun_jobs() for path in job.output
-            ]
-            files.drop_finished(forced)
-        if not workflow.local_exec:
-            shared.check(shared_folders(), log_line)
-            name = handed.hand(CONFIG, RUNS)
-            workflow.config_settings.config_args.append(f"{handed.KEY}={name}")
-            handed.drop_others(name)
-    except ConfigError as error:
-        raise WorkflowError(str(error)) from None
-
-
-onerror:
-    try:
-        orphans.end(on_cluster(), log_line)
-    except ConfigError as error:
-        log_line(f"fgrad: {error}")
+finally:
+    warnings.formatwarning = _theirs
 
 
 def sections_of(kind):
@@ -138,7 +108,15 @@ def needed(wildcards, *paths):
         return paths
     if key in STATUS.stale:
         return [*paths, stamp_for(settings.result_file(*key))]
-    return [ancient(path) for path in paths] if is_forced() else []
+    paths = [ancient(path) for path in paths] if is_forced() or compared() else []
+    return [*paths, *stamp_for_none()]
+
+
+def compared():
+    """Whether sets of input files are compared with the recorded ones, which our profile switches
+    off; then a run that is what it should be has the set it was made with.
+    """
+    return RerunTrigger.INPUT in workflow.rerun_triggers
 
 
 def stamp_for(path):
@@ -149,9 +127,16 @@ def stamp_for(path):
         raise WorkflowError(str(error)) from None
 
 
+def stamp_for_none():
+    """The same file as an input of what is not stale, where sets of input files are compared."""
+    return [ancient(stamp_for(None))] if compared() else []
+
+
 def stamp_of_summary(path, *of):
     """Input of a summary that is not of these results, made by this code; nothing if it is."""
-    return [] if HANDED or identity.is_made_of(path, *of) else [stamp_for(path)]
+    if HANDED:
+        return []
+    return stamp_for_none() if identity.is_made_of(path, *of) else [stamp_for(path)]
 
 
 def search_of(wildcards):

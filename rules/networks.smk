@@ -1,5 +1,6 @@
 # Training of networks: sections 4.4 and 4.5.
 
+
 # Made once and never again as long as it is there: a data set is known by its checksums, and its
 # file by the version in its name. Neither code nor params trigger it (the folder is no recorded
 # param), so that nothing above the trainings can hide what changed below.
@@ -10,6 +11,7 @@ rule prepare_data:
         "results/logs/data/{dataset}.log",
     benchmark:
         "results/benchmarks/data/{dataset}.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=mb(4000),
@@ -48,7 +50,3 @@ rule train_network:
         "4.4, 4.5: training, {wildcards.section}/{wildcards.name}"
     script:
         "../workflow/scripts/train_network.py"
-
-
-localrules:
-    prepare_data,

@@ -8,6 +8,7 @@ import yaml
 
 from fgrad.errors import ConfigError
 from fgrad.plan.runs import Runs, load
+from fgrad.plan.sections import Config
 
 
 def runs_of(
@@ -24,9 +25,27 @@ def runs_of(
         ConfigError: one line for each mistake.
     """
     config: dict[str, Any] = {}
-    for path in (workflow / "config/config.yaml", *overlays):
+    for path in overlays:
         config = _laid_over(config, _read(path))
-    return load(_laid_over(config, values or {}), workflow / "config")[1]
+    return load(laid_under(workflow, _laid_over(config, values or {})), workflow / "config")[1]
+
+
+def laid_under(workflow: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration beside a Snakefile with values laid over it.
+
+    Args:
+        workflow: folder of the Snakefile.
+        values: some of its keys, or all.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
+    return _laid_over(_read(workflow / "config/config.yaml"), values)
+
+
+def own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a configuration that is shared with others, what is ours."""
+    return {key: value for key, value in config.items() if key in Config.model_fields}
 
 
 def _read(path: Path) -> dict[str, Any]:

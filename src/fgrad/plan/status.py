@@ -77,16 +77,21 @@ class Status:
                 found[section, name] = differs
         return found
 
-    def stamp_for(self, path: str) -> str:
+    def stamp_for(self, path: str | None) -> str:
         """A file that is newer than a stale result, which may be missing; its input, so to say.
 
         Snakemake reruns a job whose input is newer than its output, or than what is made of that
         where it is missing, whatever its own records say, unless the content of the input is what
         it was the last time.
 
+        Args:
+            path: the result; none for the same file of any age.
+
         Raises:
             ConfigError: if the file cannot be written.
         """
+        if path is None:
+            return str(STAMP) if STAMP.exists() else self._stamp
         if Path(path).exists():
             _age(Path(path), Path(self._stamp).stat().st_mtime)
         return self._stamp

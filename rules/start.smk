@@ -1,0 +1,54 @@
+# What happens when jobs start, and when they end too early.
+
+import atexit
+import sys
+from contextlib import ExitStack
+
+from fgrad import orphans
+from fgrad.store import lease, shared
+from fgrad.store.log import log_line
+
+# A lease that a dead owner loses: after a kill the same command goes on, and two runs in one folder
+# are still refused, on whichever nodes they are. Snakemake's own lock, which outlives a kill, is off.
+AT_WORK = ExitStack()
+atexit.register(AT_WORK.close)
+
+
+def on_cluster():
+    """Whether jobs go to Slurm's queue."""
+    return workflow.executor_plugin.name == "slurm"
+
+
+def shared_folders():
+    """What the nodes of a cluster must see, by what it is for."""
+    return {
+        "working folder": Path.cwd(),
+        "workflow": HOME,
+        "Python": Path(sys.prefix),
+        "data_dir": Path(CONFIG.networks.data_dir),
+    }
+
+
+onstart:
+    try:
+        AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder"))
+        orphans.settle(CONFIG.orphans, on_cluster(), log_line)
+        if is_forced():
+            forced = [
+                path for job in workflow.dag.needrun_jobs() for path in job.output
+            ]
+            files.drop_finished(forced)
+        if not workflow.local_exec:
+            shared.check(shared_folders(), log_line)
+            name = handed.hand(CONFIG, RUNS)
+            workflow.config_settings.config_args.append(f"{handed.KEY}={name}")
+            handed.drop_others(name)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+onerror:
+    try:
+        orphans.end(on_cluster(), log_line)
+    except ConfigError as error:
+        log_line(f"fgrad: {error}")
