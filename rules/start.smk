@@ -4,6 +4,8 @@ import atexit
 import sys
 from contextlib import ExitStack
 
+from snakemake.settings.types import SharedFSUsage
+
 from fgrad import orphans
 from fgrad.store import lease, shared
 from fgrad.store.log import log_line
@@ -38,7 +40,9 @@ onstart:
                 path for job in workflow.dag.needrun_jobs() for path in job.output
             ]
             files.drop_finished(forced)
-        if not workflow.local_exec:
+        # where sources are not shared, jobs get a copy of them, configuration included
+        usage = workflow.storage_settings.shared_fs_usage
+        if not workflow.local_exec and SharedFSUsage.SOURCES in usage:
             shared.check(shared_folders(), log_line)
             name = handed.hand(CONFIG, RUNS)
             workflow.config_settings.config_args.append(f"{handed.KEY}={name}")
