@@ -152,7 +152,7 @@ def _queued() -> list[Orphan]:
     answer = _slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%k|%Z")
     found = []
     for line in answer.splitlines():
-        number, state, comment, folder = line.split("|", 3)
+        number, state, comment, folder = [*line.split("|", 3), "", "", ""][:4]
         # the comment is what the executor writes
         if comment.startswith(("rule_", "group_")) and Path(folder).resolve() == here:
             words = f"Slurm job {number} ({comment.split('_wildcards_')[0]}), {state.lower()}"
