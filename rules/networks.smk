@@ -1,5 +1,6 @@
 # Training of networks: sections 4.4 and 4.5.
 
+
 # Made once and never again as long as it is there: a data set is known by its checksums, and its
 # file by the version in its name. Neither code nor params trigger it (the folder is no recorded
 # param), so that nothing above the trainings can hide what changed below.
