@@ -9,11 +9,11 @@ import getpass
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +93,14 @@ def wait_for(said: str, done: Callable[[], object], seconds: float = 120) -> Non
 class Script:
     """A script of a rule, at work in a job."""
 
+    pid: int
     job: int
     node: str
     gpu: str | None
+
+    def halt(self) -> None:
+        """Let it be at work until it is ended: Slurm wakes it before it asks it to end."""
+        psutil.Process(self.pid).suspend()
 
 
 class Cluster:
@@ -143,14 +148,16 @@ class Cluster:
             self.start_node(node)
         wait_for("nodes are idle", lambda: self.node_states() == dict.fromkeys(NODES, "IDLE"), 60)
 
-    def _start(self, program: str, *arguments: str, name: str | None = None) -> None:
+    def _start(self, program: str, *arguments: str, node: str = "") -> None:
         path = _found(program)
         assert path is not None, program
-        name = name or program
+        name = node or program
+        (self.folder / "at" / node).mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{name}.out").open("ab") as out:
             self.daemons[name] = subprocess.Popen(
                 [path, *arguments],
                 env=self.environment,
+                cwd=self.folder / "at" / node,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -158,7 +165,7 @@ class Cluster:
             )
 
     def start_node(self, node: str) -> None:
-        self._start("slurmd", "-D", "-N", node, name=node)
+        self._start("slurmd", "-D", "-N", node, node=node)
 
     def lose_node(self, node: str, jobs: bool = True) -> None:
         """Kill a node as a power failure does; without its jobs, as a failure of its network."""
@@ -169,18 +176,20 @@ class Cluster:
         self.daemons.pop(node).wait()
 
     def _processes(self, node: str | None = None) -> list[psutil.Process]:
-        """What jobs have left running here, of one node or of all."""
-        found = []
+        """All of jobs that is running here, on one node or on all; first what looks after the others."""
+        keepers, others = [], []
         for process in psutil.process_iter():
-            try:
-                environment = process.environ()
-            except psutil.Error:
-                continue
-            mine = environment.get("SLURM_CONF") == self.environment["SLURM_CONF"]
-            named = environment.get("SLURMD_NODENAME")
-            if mine and named is not None and node in (None, named):
-                found.append(process)
-        return found
+            with suppress(psutil.Error):
+                if process.name() == "slurmstepd":  # shows no environment; lies where slurmd does
+                    at = Path(process.cwd())
+                    if at.parent == self.folder / "at" and node in (None, at.name):
+                        keepers.append(process)
+                    continue
+                own = process.environ()
+                mine = own.get("SLURM_CONF") == self.environment["SLURM_CONF"]
+                if mine and own.get("SLURMD_NODENAME") in ([node] if node else NODES):
+                    others.append(process)
+        return keepers + others
 
     def scripts(self, name: str) -> set[Script]:
         """Jobs whose script of this name is at work, each with the GPU that Slurm gave it."""
@@ -190,7 +199,7 @@ class Cluster:
                 if any(word.endswith(f".{name}.py") for word in process.cmdline()):
                     own = process.environ()
                     job, node = int(own["SLURM_JOB_ID"]), own["SLURMD_NODENAME"]
-                    found.add(Script(job, node, own.get("CUDA_VISIBLE_DEVICES")))
+                    found.add(Script(process.pid, job, node, own.get("CUDA_VISIBLE_DEVICES")))
             except psutil.Error:  # it has ended
                 continue
         return found
@@ -248,6 +257,10 @@ class Cluster:
     def cancel(self, number: int) -> None:
         self.ask("scancel", str(number))
 
+    def expire(self, number: int) -> None:
+        """Let a job's time be up."""
+        self.ask("scontrol", "update", f"JobId={number}", "TimeLimit=00:00:01")
+
 
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -258,10 +271,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
-        process.send_signal(signal.SIGKILL)  # psutil looks whether the id was given to another
-    except psutil.NoSuchProcess:
-        pass
+    with suppress(psutil.NoSuchProcess):  # psutil looks whether the id was given to another
+        process.kill()
 
 
 class Submitted(Project):

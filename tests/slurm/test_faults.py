@@ -1,0 +1,98 @@
+"""What ends a job from outside: the run goes on from its checkpoint and ends with the same numbers."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from projects import Project, values
+from slurm import Cluster, Submitted, wait_for
+
+pytestmark = pytest.mark.slurm
+
+TARGET = "results/runs/fc/fc_w256/mnist5k/frog_k2/seed0.parquet"
+
+
+def lengthen(project: Project) -> None:
+    """Epochs enough to be caught at work."""
+    tiny = project.home / "tests/tiny.yaml"
+    tiny.write_text(tiny.read_text().replace("epochs: 1\n", "epochs: 60\n"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Project:
+    """The run on this machine alone."""
+    project = Project(tmp_path_factory.mktemp("undisturbed"))
+    lengthen(project)
+    project.run(TARGET)
+    return project
+
+
+@pytest.fixture
+def project(undisturbed, tmp_path, cluster) -> Submitted:
+    """To be run by Slurm; its data is there."""
+    project = Submitted(tmp_path, cluster)
+    lengthen(project)
+    shutil.copytree(undisturbed.work / "results/data", project.work / "results/data")
+    return project
+
+
+def at_work(project: Submitted, cluster: Cluster) -> int:
+    """The job of the training, halted once there is a checkpoint of it."""
+    folder = (project.work / TARGET).parent
+    wait_for("a checkpoint", lambda: list(folder.glob(".*.checkpoint")))
+    (script,) = cluster.scripts("train_network")
+    script.halt()
+    return script.job
+
+
+def assert_resumed(project: Project, undisturbed: Project) -> None:
+    log = Path(str(project.work / TARGET).replace("/runs/", "/logs/")).with_suffix(".log")
+    assert "resumed after epoch" in log.read_text()
+    one, other = values(project.work / TARGET), values(undisturbed.work / TARGET)
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert not list((project.work / TARGET).parent.glob(".*"))
+
+
+def test_cancelled_and_started_again(project, undisturbed, cluster):
+    started = project.start(TARGET, options=("--retries", "0"))
+    job = at_work(project, cluster)
+    cluster.cancel(job)
+    project.end(started, ok=False)
+    assert cluster.jobs()[job] == "CANCELLED"
+    assert not (project.work / TARGET).exists()
+    project.run(TARGET)
+    assert_resumed(project, undisturbed)
+
+
+def test_out_of_time(project, undisturbed, cluster):
+    started = project.start(TARGET)
+    job = at_work(project, cluster)
+    cluster.expire(job)
+    project.end(started)
+    states = cluster.jobs()
+    assert [states[one] for one in states if one >= job] == ["TIMEOUT", "COMPLETED"]
+    assert_resumed(project, undisturbed)
+
+
+def test_out_of_memory(project, undisturbed, cluster):
+    project.edit("rules/resources.smk", '"fc": [4000, 480]', '"fc": [700, 480]')
+    before = cluster.jobs()
+    started = project.start(TARGET)
+    project.end(started)
+    states = {job: state for job, state in cluster.jobs().items() if job not in before}
+    print(states)
+
+
+def test_a_node_is_lost(project, undisturbed, cluster):
+    started = project.start(TARGET)
+    job = at_work(project, cluster)
+    node = cluster.job(job)["NodeList"]
+    cluster.lose_node(node)
+    try:
+        project.end(started)
+    finally:
+        cluster.start_node(node)
+    wait_for("node is back", lambda: set(cluster.node_states().values()) == {"IDLE"})
+    print(cluster.jobs())
+    assert_resumed(project, undisturbed)
