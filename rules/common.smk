@@ -3,7 +3,8 @@
 import warnings
 from pathlib import Path
 
-from snakemake.settings.types import RerunTrigger
+from snakemake.io import get_flag_value
+from snakemake.settings.types import RerunTrigger, SharedFSUsage
 
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
@@ -38,6 +39,22 @@ def refuse_prefix():
         modifier = modifier.inner_modifier
 
 
+def refuse_storage():
+    """The same of a default storage, unless it is this folder, or keeps copies where we look."""
+    told = workflow.storage_settings
+    if told.default_storage_provider is None:
+        return
+    stored = get_flag_value(workflow.modifier.modify_path("results"), "storage_object")
+    copies = Path(stored.local_path())
+    places = [Path(stored.query), *([copies] if told.keep_storage_local else [])]
+    if Path("results").resolve() not in [place.resolve() for place in places]:
+        raise ConfigError(
+            f"default storage {stored.query}: results are looked for below results/ of the working "
+            "folder; leave it out, or see docs/cloud.md: --keep-storage-local-copies, and results a "
+            f"link to {copies}"
+        )
+
+
 # A job elsewhere runs what it was handed when it was submitted; whether that is stale has been told.
 HANDED = workflow.config_settings.overwrite_config.get(handed.KEY)
 
@@ -45,6 +62,7 @@ _theirs = warnings.formatwarning
 warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 try:
     refuse_prefix()
+    refuse_storage()
     if HANDED:
         CONFIG, RUNS = handed.take(HANDED)
     else:
@@ -122,9 +140,13 @@ def compared():
 def stamp_for(path):
     """A file that is newer than a stale result."""
     try:
-        return STATUS.stamp_for(path)
+        stamp = STATUS.stamp_for(path)
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
+    # put into no storage, unless jobs without a shared file system get it from there
+    told = workflow.storage_settings
+    shared = SharedFSUsage.INPUT_OUTPUT in told.shared_fs_usage
+    return local(stamp) if told.default_storage_provider and shared else stamp
 
 
 def stamp_for_none():

@@ -134,14 +134,40 @@ def test_what_is_shown_can_be_published(tmp_path, bucket):
     assert folder.planned() == {"publish": 1}
 
 
-def test_a_bucket_as_default_storage_is_refused(tmp_path, bucket):
+BUCKET = ("--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket/x")
+COPIES = ".snakemake/storage/s3/bucket/x/results"
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-storage-local-copies",)], ids=str)
+def test_a_bucket_as_default_storage_is_refused(tmp_path, bucket, options):
     """Results would not be where they are compared: all runs would be missing at each start."""
-    default = ("--default-storage-provider", "s3", "--default-storage-prefix", "s3://bucket/x")
-    folder = Folder(tmp_path, *OURS, *default, url=bucket.url)
+    folder = Folder(tmp_path, *OURS, *BUCKET, *options, url=bucket.url)
     output = folder.run(FIGURE, ok=False)
-    assert "Execute" not in output
+    (line,) = re.findall(r"^WorkflowError.*:\n(.*)\n  File", output, re.M)
+    assert line.startswith("default storage s3://bucket/x/results: results are looked for below")
+    assert line.endswith(f"results a link to {COPIES}")
     assert bucket.names() == set()
     assert not (tmp_path / "results").exists()
+
+
+def test_a_bucket_as_default_storage_with_copies_where_results_are_looked_for(tmp_path, bucket):
+    (tmp_path / COPIES).mkdir(parents=True)
+    (tmp_path / "results").symlink_to(COPIES)
+    options = (*OURS, *BUCKET, "--keep-storage-local-copies")
+    folder = Folder(tmp_path, *options, url=bucket.url)
+    assert folder.planned(FIGURE) == JOBS
+    folder.run(FIGURE)
+    assert {f"x/{FIGURE}", "x/results/runs/exact/exact.parquet"} <= bucket.names()
+    assert not any(".snakemake" in name for name in bucket.names())
+    assert folder.planned(FIGURE) == {}
+    (tmp_path / "more.yaml").write_text("quality: {exact: {n: [2, 1000000000], samples: 31}}")
+    more = ("--configfile", str(ROOT / "tests/tiny.yaml"), "more.yaml")
+    folder.options = (*OURS[:2], *more, *BUCKET, "--keep-storage-local-copies")
+    assert folder.planned("--", FIGURE) == JOBS
+    # a copy that is lost is a run that is made again: fetch the bucket first
+    folder.options = options
+    (tmp_path / COPIES / "runs/exact/exact.parquet").unlink()
+    assert folder.planned(FIGURE) == JOBS
 
 
 def test_the_working_folder_itself_as_default_storage(tmp_path):
