@@ -63,6 +63,7 @@ def test_it_says_that_it_was_not_built():
     assert TEXT.startswith("# Not built yet")
 
 
+@pytest.mark.cloud
 def test_hadolint_finds_nothing():
     beside = Path(sys.executable).with_name("hadolint")
     hadolint = str(beside) if beside.exists() else shutil.which("hadolint")
@@ -94,7 +95,7 @@ def test_nothing_else_is_sent(path):
 
 
 @pytest.mark.workflow
-@pytest.mark.parametrize("profile", [None, "kubernetes"])
+@pytest.mark.parametrize("profile", [None, pytest.param("kubernetes", marks=pytest.mark.cloud)])
 def test_what_is_copied_is_all_that_the_workflow_needs(tmp_path, profile):
     image, work = tmp_path / "image", tmp_path / "work"
     work.mkdir()

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.cloud
+
 registry = pytest.importorskip("snakemake_interface_executor_plugins.registry")
 plugin = pytest.importorskip("snakemake_executor_plugin_kubernetes")
 pytest.importorskip("snakemake_storage_plugin_fs")

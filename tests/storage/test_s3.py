@@ -12,7 +12,7 @@ import pytest
 import yaml
 from projects import ROOT
 
-pytestmark = pytest.mark.workflow
+pytestmark = pytest.mark.cloud
 
 pytest.importorskip("snakemake_storage_plugin_s3")
 pytest.importorskip("snakemake_storage_plugin_fs")

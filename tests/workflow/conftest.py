@@ -1,5 +1,6 @@
 """Finished runs that workflow tests look at or copy, made once for all workers."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,9 @@ def made_once(
     tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Project], object]
 ) -> Project:
     """A project that the first worker makes and the others find."""
-    home = tmp_path_factory.getbasetemp().parent / name
+    base = tmp_path_factory.getbasetemp()
+    # the folder above that of a worker is the run's own, above that of a lone process it is not
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{home}.lock"):
         project = Project(home)
         if not (home / "made").exists():
