@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import watched
 from projects import Project, values
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -284,12 +285,9 @@ class Submitted(Project):
 
     def command(self, *arguments: str, cores: int = 0) -> list[str]:
         command = super().command(*arguments)
+        profile = ["--profile", str(self.home / "profiles/slurm"), "--latency-wait", "5"]
         where = command.index("--cores")
-        # looked at every 2 s as long as something ends, so that tests wait for no status
-        command[where : where + 2] = [
-            "--profile", str(self.home / "profiles/slurm"),
-            "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5",
-        ]  # fmt: skip
+        command[where - 2 : where + 2] = [str(Path(watched.__file__)), *profile]
         return command
 
     def environment(self) -> dict[str, str]:
