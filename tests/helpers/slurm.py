@@ -282,6 +282,7 @@ class Submitted(Project):
     def __init__(self, home: Path, cluster: Cluster) -> None:
         super().__init__(home)
         self.cluster = cluster
+        self.programs = home / "programs"  # found before all others
 
     def command(self, *arguments: str, cores: int = 0) -> list[str]:
         command = super().command(*arguments)
@@ -291,8 +292,9 @@ class Submitted(Project):
         return command
 
     def environment(self) -> dict[str, str]:
-        own = {name: self.cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
-        return super().environment() | own
+        own = self.cluster.environment
+        path = f"{self.programs}:{own['PATH']}"
+        return super().environment() | {"SLURM_CONF": own["SLURM_CONF"], "PATH": path}
 
     def local(self, home: Path) -> Project:
         """The same project without results, to be run on this machine alone."""
