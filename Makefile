@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := . $(VENV)/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper report test test-slow test-cloud lint bench
+.PHONY: help demo paper report test test-slow test-slurm test-cloud lint bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,10 +22,13 @@ report: demo ## one HTML file with every figure and table of the demo: demo/repo
 	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html
 
 test: $(READY) ## all tests but those of minutes
-	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not cloud"
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud"
 
 test-slow: $(READY) ## the others: random pairs of edits, each against a run from scratch
 	$(RUN) pytest -n $(CORES) -m slow
+
+test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge
+	$(RUN) pytest -m slurm -r s
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import watched
 from projects import Project, values
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -281,20 +282,19 @@ class Submitted(Project):
     def __init__(self, home: Path, cluster: Cluster) -> None:
         super().__init__(home)
         self.cluster = cluster
+        self.programs = home / "programs"  # found before all others
 
     def command(self, *arguments: str, cores: int = 0) -> list[str]:
         command = super().command(*arguments)
+        profile = ["--profile", str(self.home / "profiles/slurm"), "--latency-wait", "5"]
         where = command.index("--cores")
-        # looked at every 2 s as long as something ends, so that tests wait for no status
-        command[where : where + 2] = [
-            "--profile", str(self.home / "profiles/slurm"),
-            "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5",
-        ]  # fmt: skip
+        command[where - 2 : where + 2] = [str(Path(watched.__file__)), *profile]
         return command
 
     def environment(self) -> dict[str, str]:
-        own = {name: self.cluster.environment[name] for name in ("SLURM_CONF", "PATH")}
-        return super().environment() | own
+        own = self.cluster.environment
+        path = f"{self.programs}:{own['PATH']}"
+        return super().environment() | {"SLURM_CONF": own["SLURM_CONF"], "PATH": path}
 
     def local(self, home: Path) -> Project:
         """The same project without results, to be run on this machine alone."""

@@ -2,8 +2,8 @@
 
 import json
 import os
-import shlex
-from itertools import product
+import re
+from itertools import pairwise, product
 from math import ceil
 
 import pytest
@@ -67,7 +67,7 @@ def test_later_attempts_ask_for_more(asked):
     for at in range(0, len(requests), ATTEMPTS):
         attempts = [own for _, _, own in requests[at : at + ATTEMPTS]]
         if "runtime" in attempts[0]:  # targets ask for nothing
-            for one, more in zip(attempts, attempts[1:], strict=False):
+            for one, more in pairwise(attempts):
                 assert one["mem_mb"] < more["mem_mb"]
                 assert one["runtime"] < more["runtime"] or more["runtime"] == DAY
 
@@ -133,10 +133,11 @@ STUBS = {
     "scontrol": 'echo "MinJobAge = 300 sec"',
     "sinfo": "echo PARTITION main*",
     "sacct": "exit 1",
+    "sacctmgr": "echo my_project",
 }
 
 
-def submissions(project: Project, target: str, monkeypatch) -> list[dict[str, str]]:
+def submissions(project: Project, *targets: str, monkeypatch) -> list[dict[str, str]]:
     """Options of every call of sbatch while all jobs fail as soon as they are submitted."""
     home = project.work.parent
     (home / "submitted").mkdir()
@@ -151,12 +152,12 @@ def submissions(project: Project, target: str, monkeypatch) -> list[dict[str, st
         "--profile", str(project.home / "profiles/slurm"), "--retries", "0",
         "--slurm-init-seconds-before-status-checks", "1",
     )  # fmt: skip
-    project.run(target, options=options, ok=False)
+    project.run(*targets, options=options, ok=False)
     calls = []
     for file in (home / "submitted").iterdir():
-        words = shlex.split(shlex.join(file.read_text().splitlines()))
-        pairs = zip(words, [*words[1:], ""], strict=True)
-        call = {word: value for word, value in pairs if word in ("-t", "--mem", "-p")}
+        words = file.read_text().splitlines()
+        named = ("-t", "--mem", "-p", "-A", "-C", "--comment")
+        call = {word: value for word, value in pairwise(words) if word in named}
         call |= dict(word.split("=", 1) for word in words if word.startswith("--") and "=" in word)
         calls.append(call)
     return calls
@@ -177,7 +178,7 @@ def test_rows_are_submitted_by_the_dozen(tmp_path, monkeypatch, target, rule, ro
         overlay = {"quality": {"k": [1], "direct": direct}}
     (project.home / "tests/tiny.yaml").write_text(yaml.safe_dump(overlay))
     assert project.planned(target)[rule] == rows
-    calls = submissions(project, target, monkeypatch)
+    calls = submissions(project, target, monkeypatch=monkeypatch)
     options = profile("slurm")
     size = options["group-components"][options["groups"][rule]]
     assert len(calls) == ceil(rows / size) <= rows // 28
@@ -185,3 +186,26 @@ def test_rows_are_submitted_by_the_dozen(tmp_path, monkeypatch, target, rule, ro
         assert int(call["-t"]) <= size * time <= DAY
         assert int(call["--mem"]) <= memory
         assert call["--cpus-per-task"] == "1"
+
+
+def test_what_a_site_sets(tmp_path, monkeypatch):
+    """The block at the top of the profile, as it stands there, reaches sbatch."""
+    project = Project(tmp_path)
+    file = project.home / "profiles/slurm/config.yaml"
+    before, block, after = re.split(r"^# --+.*\n", file.read_text(), flags=re.M)
+    block = re.sub(r"^# (?!#)", "", block, flags=re.M)
+    after = after.replace("slurm-no-account: true\n", "")
+    file.write_text(f"{before}{block}{after}")
+    seed = "results/runs/fc/fc_w256/mnist5k/bp/seed0.parquet"
+    row = "results/runs/functions/sphere/n2/bp.parquet"
+    calls = submissions(project, seed, row, monkeypatch=monkeypatch)
+    training, descent = sorted(calls, key=lambda call: "train" not in call["--comment"])
+    for call in calls:
+        assert call["-A"] == "my_project"
+        assert call["--qos"] == "normal"
+        assert call["-C"] == "skylake"
+        assert (call["--mail-type"], call["--mail-user"]) == ("FAIL", "me@example.org")
+        assert call["--wrap"].startswith("module load Python/3.12 && ")
+    assert (training["-p"], training["--gpus"]) == ("gpu", "a100:1")
+    assert descent["-p"] == "cpu"
+    assert "--gpus" not in descent
