@@ -182,9 +182,13 @@ def test_only_what_nobody_asks_for_is_removed(here):
     kept.append(files.beside(training, key, "checkpoint"))  # of a run that is to go on
     gone.append(files.beside(training, OLD, "checkpoint"))
     kept.append(folder / "mine.parquet")  # no result of ours
+    kept.append(folder / ".mine.finished")
+    results = [*gone[:2], files.finished(gone[0]), files.finished(folder / "bp.parquet")]
+    gone.append(results[2])
+    kept.append(results[3])  # not summarised yet
     for path in (*gone, *kept):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(Path(OTHER).read_bytes() if path in gone[:2] else b"x")
+        path.write_bytes(Path(OTHER).read_bytes() if path in results else b"x")
     assert upkeep.unasked([asked()]) == sorted(gone)
 
 

@@ -13,7 +13,7 @@ from fgrad import jobs
 from fgrad.errors import ConfigError, validate
 from fgrad.plan.runs import SECTIONS, result_file
 from fgrad.plan.status import Status
-from fgrad.store import identity, lease, log, parquet
+from fgrad.store import files, identity, lease, log, parquet
 from fgrad.store.context import Context
 
 LEFT = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{16})\.(?P<kind>checkpoint|journal)")
@@ -109,12 +109,12 @@ def adopt(status: Status, data: Path | None = None) -> Iterator[str]:
 
 
 def unasked(statuses: Iterable[Status]) -> list[Path]:
-    """Runs, checkpoints and journals that none of the configurations asks for."""
+    """Runs, their finished copies, checkpoints and journals that none of the configurations asks for."""
     wanted: set[Path] = set()
     for status in statuses:
         for section, name in status.runs.names():
             target = Path(result_file(section, name))
-            wanted.add(target)
+            wanted |= {target, files.finished(target)}
             wanted |= _left_by(status, section, name, target)
     there = [path for path in Path("results/runs").rglob("*") if path.is_file()]
     return sorted(path for path in there if path not in wanted and _is_ours(path))
@@ -122,7 +122,7 @@ def unasked(statuses: Iterable[Status]) -> list[Path]:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is a result, or what a job left; of others nothing is removed."""
-    if path.suffix == ".parquet":
+    if path.suffix == ".parquet" or path == files.finished(path.with_name(path.name[1:])):
         return {"run", "versions"} <= _recorded(str(path)).keys()
     return LEFT.fullmatch(path.name) is not None
 
