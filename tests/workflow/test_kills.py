@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from projects import Project, values
 
-from fgrad.store import lease, parquet
+from fgrad.store import files, lease, parquet
 
 pytestmark = pytest.mark.workflow
 
@@ -63,7 +63,7 @@ def test_training_killed_and_started_again(tmp_path):
     project.run(target)
     log = (project.work / target.replace("runs", "logs")).with_suffix(".log").read_text()
     assert "resumed after epoch" in log
-    assert not list(folder.glob(".*"))
+    assert list(folder.glob(".*")) == [files.finished(project.work / target)]
     killed = values(project.work / target)
     project.run(target, options=("--force",))
     pd.testing.assert_frame_equal(values(project.work / target), killed, check_exact=True)
