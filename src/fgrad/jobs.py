@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -46,44 +47,46 @@ def carry_out(
         ConfigError: if the job cannot be done as asked, the file cannot be written, or another
             process is at work on it.
     """
-    target, start = Path(path), log.now()
+    target = Path(path)
     watch = Watch(*run.code(), *([script] if script else []))
-    plain = run.model_dump(mode="json")
     with lease.alone(target, context.workflow, context.say) as check, interrupts.noticed():
-        done = files.finished(target)
-        if identity.is_of(done, plain, watch.code):
-            context.say(f"computed before and not summarised yet: taken from {done}")
-            files.patiently(lambda: files.copy(done, target), context.say)
+        finished = files.finished(target)
+        if identity.is_of(finished, run.model_dump(mode="json"), watch.code):
+            context.say(f"computed before and not summarised yet: taken from {finished}")
+            files.patiently(lambda: files.copy(finished, target), context.say)
             return _read(target)
 
         def progress(step: int, steps: int) -> None:
             check()
             context.progress(step, steps)
 
-        compute = resolve_name(run.code()[0])
-        handed = replace(context, target=target, code=watch.code, progress=progress)
-        result: Result = compute(run, handed)
-        edited = watch.edited()
-        if edited:
-            context.say("the code was edited while the job was at work: it will be repeated")
-        schema = SCHEMAS[type(run)]
-        if "gradient_norm" in result.columns:
-            schema = schema | schemas.STATISTICS
-        provenance = {"run": plain, **result.facts, "code": None if edited else watch.code}
-        provenance |= {"start": start, "end": log.now()}
-
-        def write(path: Path) -> None:
-            parquet.write(path, schema, result.columns, **provenance)
-
+        own = replace(context, target=target, code=watch.code, progress=progress)
+        result = _compute(run, own, watch)
         check()
-        if context.workflow:
-            files.patiently(lambda: write(done), context.say)
-            files.patiently(lambda: files.copy(done, target), context.say)
-        else:
-            files.patiently(lambda: write(target), context.say)
+        for output in (finished, target) if context.workflow else (target,):
+            files.patiently(partial(_write, output, run, result), context.say)
         for kind in ("journal", "checkpoint"):
             files.forget(target, kind)
     return result
+
+
+def _compute(run: JobOptions, context: Context, watch: Watch) -> Result:
+    """The numbers of a job, with all that is recorded of how they came about among the facts."""
+    start = log.now()
+    result: Result = resolve_name(run.code()[0])(run, context)
+    edited = watch.edited()
+    if edited:
+        context.say("the code was edited while the job was at work: it will be repeated")
+    made = {"code": None if edited else watch.code, "start": start, "end": log.now()}
+    return replace(result, facts=result.facts | made)
+
+
+def _write(path: Path, run: JobOptions, result: Result) -> None:
+    schema = SCHEMAS[type(run)]
+    if "gradient_norm" in result.columns:
+        schema = schema | schemas.STATISTICS
+    plain = run.model_dump(mode="json")
+    parquet.write(path, schema, result.columns, run=plain, **result.facts)
 
 
 def _read(path: Path) -> Result:
