@@ -109,7 +109,7 @@ def adopt(status: Status, data: Path | None = None) -> Iterator[str]:
 
 
 def unasked(statuses: Iterable[Status]) -> list[Path]:
-    """Runs and copies of them, checkpoints and journals that none of the configurations asks for."""
+    """Runs and copies of them, checkpoints and journals that no configuration asks for."""
     wanted: set[Path] = set()
     for status in statuses:
         for section, name in status.runs.names():
