@@ -110,6 +110,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self.mains: list[subprocess.Popen[str]] = []
         conf = str(folder / "slurm.conf")
         self.environment = os.environ | {
             "SLURM_CONF": conf,
@@ -206,7 +207,10 @@ class Cluster:
         return found
 
     def stop(self) -> None:
-        """End jobs and daemons by their ids, whatever state they are in."""
+        """End all by their ids, whatever state they are in."""
+        for main in self.mains:  # of tests that failed
+            main.kill()
+            main.wait()
         if "slurmctld" in self.daemons:
             subprocess.run(
                 ["scancel", "--full", "--user", getpass.getuser()],
@@ -259,8 +263,8 @@ class Cluster:
         self.ask("scancel", str(number))
 
     def expire(self, number: int) -> None:
-        """Let a job's time be up."""
-        self.ask("scontrol", "update", f"JobId={number}", "TimeLimit=00:00:01")
+        """Let a job's time be up; Slurm looks every 30 s."""
+        self.ask("scontrol", "update", f"JobId={number}", "EndTime=now")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -306,9 +310,11 @@ class Submitted(Project):
         where = command.index("--")
         command[where:where] = options
         with (self.work / "out").open("w") as out:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 command, env=self.environment(), stdout=out, stderr=out, text=True
             )
+        self.cluster.mains.append(started)
+        return started
 
     def end(self, started: subprocess.Popen[str], ok: bool = True, seconds: float = 300) -> str:
         """What it said, once it has ended."""

@@ -51,7 +51,12 @@ def assert_resumed(project: Project, undisturbed: Project) -> None:
     assert "resumed after epoch" in log.read_text()
     one, other = values(project.work / TARGET), values(undisturbed.work / TARGET)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
-    assert not list((project.work / TARGET).parent.glob(".*"))
+    assert not list((project.work / TARGET).parent.glob(".*.checkpoint"))
+
+
+def since(cluster: Cluster, before: dict[int, str]) -> list[str]:
+    """States of the jobs that were submitted after others."""
+    return [state for job, state in cluster.jobs().items() if job not in before]
 
 
 def test_cancelled_and_started_again(project, undisturbed, cluster):
@@ -66,33 +71,43 @@ def test_cancelled_and_started_again(project, undisturbed, cluster):
 
 
 def test_out_of_time(project, undisturbed, cluster):
+    before = cluster.jobs()
     started = project.start(TARGET)
     job = at_work(project, cluster)
     cluster.expire(job)
     project.end(started)
-    states = cluster.jobs()
-    assert [states[one] for one in states if one >= job] == ["TIMEOUT", "COMPLETED"]
+    assert since(cluster, before) == ["TIMEOUT", "COMPLETED"]
     assert_resumed(project, undisturbed)
 
 
 def test_out_of_memory(project, undisturbed, cluster):
     project.edit("rules/resources.smk", '"fc": [4000, 480]', '"fc": [700, 480]')
     before = cluster.jobs()
-    started = project.start(TARGET)
-    project.end(started)
-    states = {job: state for job, state in cluster.jobs().items() if job not in before}
-    print(states)
+    project.run(TARGET)
+    assert since(cluster, before) == ["FAILED", "COMPLETED"]
+    asked = [cluster.job(job)["MinMemoryNode"] for job in cluster.jobs() if job not in before]
+    assert asked == ["700M", "1050M"]
+    (log,) = (project.work / ".snakemake/slurm_logs").rglob("*.log")  # of what failed
+    assert "Exceeded job memory limit" in log.read_text()
+    one, other = values(project.work / TARGET), values(undisturbed.work / TARGET)
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_a_node_is_lost(project, undisturbed, cluster):
+    """Slurm puts its job back into the queue; the attempt is the same."""
+    before = cluster.jobs()
     started = project.start(TARGET)
     job = at_work(project, cluster)
     node = cluster.job(job)["NodeList"]
     cluster.lose_node(node)
     try:
+        wait_for("it is back in the queue", lambda: cluster.jobs()[job] == "PENDING")
+        assert cluster.node_states()[node] == "DOWN"
+        # Slurm lets two minutes pass before it starts a job again
+        cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
         project.end(started)
     finally:
         cluster.start_node(node)
-    wait_for("node is back", lambda: set(cluster.node_states().values()) == {"IDLE"})
-    print(cluster.jobs())
+    wait_for("the node is back", lambda: set(cluster.node_states().values()) == {"IDLE"})
+    assert since(cluster, before) == ["COMPLETED"]
     assert_resumed(project, undisturbed)
