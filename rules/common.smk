@@ -63,13 +63,13 @@ warnings.formatwarning = lambda message, *_: f"fgrad: {message}\n"
 try:
     refuse_prefix()
     refuse_storage()
-    if HANDED:
+    if HANDED is not None:
         CONFIG, RUNS = handed.take(HANDED)
     else:
         CONFIG, RUNS = settings.load(configured(), HOME / "config")
         files.check_writable(Path("results"))
     STATUS = Status(RUNS, HOME / "workflow/scripts")
-    if not HANDED:
+    if HANDED is None:
         STATUS.stale  # told now, so that what cannot be told ends the start in one line
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -122,7 +122,7 @@ def is_forced():
 def needed(wildcards, *paths):
     """Input of a run that must run: what it reads, and a stamp that is newer than its output."""
     key = wildcards.section, wildcards.name
-    if HANDED:
+    if HANDED is not None:
         return paths
     if key in STATUS.stale:
         return [*paths, stamp_for(settings.result_file(*key))]
@@ -156,7 +156,7 @@ def stamp_for_none():
 
 def stamp_of_summary(path, *of):
     """Input of a summary that is not of these results, made by this code; nothing if it is."""
-    if HANDED:
+    if HANDED is not None:
         return []
     return stamp_for_none() if identity.is_made_of(path, *of) else [stamp_for(path)]
 

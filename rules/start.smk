@@ -1,7 +1,6 @@
 # What happens when jobs start, and when they end too early.
 
 import atexit
-import sys
 from contextlib import ExitStack
 
 from snakemake.settings.types import SharedFSUsage
@@ -26,20 +25,20 @@ def shared_folders():
     return {
         "working folder": Path.cwd(),
         "workflow": HOME,
-        "Python": Path(sys.prefix),
         "data_dir": Path(CONFIG.networks.data_dir),
     }
 
 
 onstart:
     try:
-        AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder"))
+        AT_WORK.enter_context(
+            lease.held(lease.WORKFLOW, "this folder", say=log_line)
+        )
         orphans.settle(CONFIG.orphans, on_cluster(), log_line)
-        if is_forced():
-            forced = [
-                path for job in workflow.dag.needrun_jobs() for path in job.output
-            ]
-            files.drop_finished(forced)
+        if is_forced() and not workflow.touch:
+            dag = workflow.dag
+            forced = [job for job in dag.needrun_jobs() if dag.reason(job).forced]
+            files.drop_finished(path for job in forced for path in job.output)
         # where sources are not shared, jobs get a copy of them, configuration included
         usage = workflow.storage_settings.shared_fs_usage
         if not workflow.local_exec and SharedFSUsage.SOURCES in usage:

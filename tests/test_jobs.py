@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import socket
-import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fgrad import jobs
@@ -138,14 +139,19 @@ def other(what: str, path: Path) -> None:
     elif what == "code":
         jobs.carry_out(KINDS["descent"], path, WORKFLOW)
         parquet.restamp(copy, code="0" * 16)
+    elif what == "torch":
+        jobs.carry_out(KINDS["descent"], path, WORKFLOW)
+        parquet.restamp(copy, versions={"torch": "1.0"})
+    elif what == "odd":
+        parquet.write(copy, {"x": pa.int64()}, {"x": [1]}, run=5, code=None)
     elif what == "damaged":
         copy.write_bytes(b"PAR1")
     else:
-        parquet.write(copy, {}, {"x": [1]})
+        parquet.write(copy, {"x": pa.int64()}, {"x": [1]})
     path.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("what", ["options", "code", "damaged", "foreign"])
+@pytest.mark.parametrize("what", ["options", "code", "torch", "damaged", "foreign", "odd"])
 def test_another_finished_copy_is_not_taken(what, tmp_path):
     path = tmp_path / "r.parquet"
     other(what, path)
@@ -157,15 +163,33 @@ def test_another_finished_copy_is_not_taken(what, tmp_path):
 
 def test_a_job_whose_output_another_has_taken_over_writes_nothing(tmp_path, monkeypatch):
     """It was stopped for longer than a lease lasts."""
-    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    monkeypatch.setattr(lease, "LOOK", 0.0)
+    lock = lease.lease_of(tmp_path / "r.parquet")
 
     def compute(run, context):
-        lease.lease_of(tmp_path / "r.parquet").unlink()
-        for step in range(100):
-            context.progress(step, 100)
-            time.sleep(0.05)
+        context.progress(1, 100)
+        lock.write_text(re.sub("token=.*", f"token={'0' * 32}", lock.read_text()))
+        context.progress(2, 100)
 
     monkeypatch.setattr("fgrad.experiments.descent.compute", compute)
     with pytest.raises(ConfigError, match="another process has taken over"):
         jobs.carry_out(KINDS["descent"], tmp_path / "r.parquet")
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "r.parquet").exists()
+
+
+def test_a_job_that_waited_takes_what_the_other_wrote(tmp_path, monkeypatch):
+    """Also when that was summarised in between."""
+    path, run = tmp_path / "r.parquet", KINDS["descent"]
+    jobs.carry_out(run, path)
+    monkeypatch.setattr("fgrad.experiments.descent.compute", None)
+    written = path.stat().st_mtime_ns
+    jobs.carry_out(run, path, WORKFLOW)
+    assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("name", [".r.finished", "r.parquet"])
+def test_a_folder_in_the_way_is_told_before_anything_is_computed(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("fgrad.experiments.descent.compute", None)
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match=f"{name}: a folder, where a file is to be written"):
+        jobs.carry_out(KINDS["descent"], tmp_path / "r.parquet", WORKFLOW)

@@ -1,12 +1,17 @@
 """Jobs of an earlier start in Slurm's queue; the commands of Slurm are stubs here."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fgrad import orphans
 from fgrad.errors import ConfigError
+from fgrad.store import lease
 
 QUEUE = """\
 7|RUNNING|rule_train_network_wildcards_fc_fc_w256/mnist5k/bp/seed0|{here}
@@ -89,3 +94,54 @@ def test_a_queue_that_does_not_answer(queue, body):
     with pytest.raises(ConfigError, match="squeue: the queue does not answer") as caught:
         orphans.find(queue=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_process_that_the_workflow_did_not_start_is_left_alone(tmp_path, monkeypatch):
+    """As `fgrad train` in the same folder, when a workflow fails beside it."""
+    monkeypatch.setattr(orphans, "POLL", 0.05)
+    monkeypatch.chdir(tmp_path)
+    script = (
+        "import time\nfrom pathlib import Path\nfrom fgrad.store import lease\n"
+        "with lease.alone(Path('results/runs/x.parquet')):\n    print(flush=True)\n    time.sleep(60)"
+    )
+    # the process in between ends, so that it does not descend from this one
+    start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {script!r}])"
+    subprocess.run([sys.executable, "-c", start], check=True)
+    lock = Path("results/runs/.x.lease")
+    while lease.owner_of(lock) is None:
+        time.sleep(0.05)
+    owner = lease.owner_of(lock)
+    assert owner is not None
+    said: list[str] = []
+    orphans.end(False, said.append)
+    assert psutil.pid_exists(owner.pid)
+    assert said == []
+    orphans.settle("cancel", False, said.append)
+    assert not psutil.pid_exists(owner.pid)
+
+
+def test_a_child_is_ended_with_the_workflow(tmp_path, monkeypatch):
+    monkeypatch.setattr(orphans, "POLL", 0.05)
+    monkeypatch.chdir(tmp_path)
+    script = (
+        "import time\nfrom pathlib import Path\nfrom fgrad.store import interrupts, lease\n"
+        "with lease.alone(Path('results/runs/x.parquet')), interrupts.noticed():\n"
+        "    print(flush=True)\n    time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    orphans.end(False, print)
+    assert child.wait(10) == 143
+
+
+def test_one_that_has_ended_by_itself_hinders_no_other(queue, tmp_path):
+    """And a queue that is busy for a moment ends no wait."""
+    lines = tmp_path / "queue"
+    scancel = f'[ $1 = 7 ] && {{ sed -i "/^7|/d" {lines}; echo Invalid job id >&2; exit 1; }}\n'
+    (queue.parent / "bin/scancel").write_text(f'#!/bin/sh\n{scancel}sed -i "/^$1|/d" {lines}\n')
+    squeue = f"[ -f {tmp_path}/busy ] && {{ rm {tmp_path}/busy; echo timed out >&2; exit 1; }}\n"
+    (queue.parent / "bin/squeue").write_text(f"#!/bin/sh\n{squeue}cat {lines}\n")
+    found = orphans.find(queue=True)
+    (tmp_path / "busy").touch()
+    assert orphans.cancel(found, True, print) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from fgrad.errors import ConfigError
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
@@ -51,9 +52,18 @@ def carry_out(
     watch = Watch(*run.code(), *([script] if script else []))
     with lease.alone(target, context.workflow, context.say) as check, interrupts.noticed():
         finished = files.finished(target)
-        if identity.is_of(finished, run.model_dump(mode="json"), watch.code):
-            context.say(f"computed before and not summarised yet: taken from {finished}")
-            files.patiently(lambda: files.copy(finished, target), context.say)
+        outputs = (finished, target) if context.workflow else (target,)
+        for output in outputs:
+            if output.is_dir():
+                raise ConfigError(f"{output}: a folder, where a file is to be written")
+        # perhaps by another process, while this one waited
+        made = [
+            one for one in outputs if identity.is_of(one, run.model_dump(mode="json"), watch.code)
+        ]
+        if made and context.workflow:
+            context.say(f"computed before and not summarised yet: taken from {made[0]}")
+            if made[0] != target:
+                files.patiently(lambda: files.copy(finished, target), context.say)
             return _read(target)
 
         def progress(step: int, steps: int) -> None:
@@ -63,7 +73,7 @@ def carry_out(
         own = replace(context, target=target, code=watch.code, progress=progress)
         result = _compute(run, own, watch)
         check()
-        for output in (finished, target) if context.workflow else (target,):
+        for output in outputs:
             files.patiently(partial(_write, output, run, result), context.say)
         for kind in ("journal", "checkpoint"):
             files.forget(target, kind)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,23 @@ class Orphan:
 
     def cancel(self) -> None:
         """Tell it to end; what it has computed is kept. Nothing if there is no way to tell it."""
+        with suppress(ConfigError, psutil.Error):  # it may have ended by itself
+            if self.queued is not None:
+                _slurm("scancel", self.queued)
+            elif self.owner is not None and self.owner.here and _works_here(self.owner.pid):
+                psutil.Process(self.owner.pid).terminate()
+
+    @property
+    def ours(self) -> bool:
+        """Whether this process started it: it is queued from here, or descends from it."""
         if self.queued is not None:
-            _slurm("scancel", self.queued)
-        elif self.owner is not None and self.owner.here and _works_here(self.owner.pid):
-            psutil.Process(self.owner.pid).terminate()
+            return True
+        if self.owner is None or not self.owner.here:
+            return False
+        with suppress(psutil.Error):
+            parents = psutil.Process(self.owner.pid).parents()
+            return any(parent.pid == os.getpid() for parent in parents)
+        return False
 
 
 def find(queue: bool) -> list[Orphan]:
@@ -111,7 +125,7 @@ def end(queue: bool, say: Say) -> None:
 
     The executor cancels what it knows of; what was being submitted it does not know yet.
     """
-    left = gone(find(queue), 2 * POLL, queue, say)
+    left = gone([one for one in find(queue) if one.ours], 2 * POLL, queue, say)
     if left:
         left = cancel(left, queue, say)
     for one in left:
@@ -136,7 +150,10 @@ def gone(found: list[Orphan], seconds: float, queue: bool, say: Say) -> list[Orp
     begun, left = time.monotonic(), found
     while left and time.monotonic() - begun < seconds:
         time.sleep(POLL)
-        there = {one.key for one in find(queue)}
+        try:
+            there = {one.key for one in find(queue)}
+        except ConfigError:  # a queue that is busy says nothing of its jobs
+            continue
         still = [one for one in left if one.key in there]
         if len(still) < len(left):
             say(f"{len(still)} of them left")
@@ -164,8 +181,9 @@ def _slurm(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise ConfigError(f"{command[0]}: the queue does not answer: {said[-1]}") from None
+        said = (getattr(error, "stderr", None) or "").strip() or str(error)
+        reason = said.splitlines()[-1]
+        raise ConfigError(f"{command[0]}: the queue does not answer: {reason}") from None
     return done.stdout
 
 

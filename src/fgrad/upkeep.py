@@ -122,7 +122,7 @@ def unasked(statuses: Iterable[Status]) -> list[Path]:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is a result, or what a job left; of others nothing is removed."""
-    if path.suffix == ".parquet" or path == files.finished(path.with_name(path.name[1:])):
+    if path.suffix == ".parquet" or files.is_finished(path):
         return {"run", "versions"} <= _recorded(str(path)).keys()
     return LEFT.fullmatch(path.name) is not None
 
@@ -134,7 +134,7 @@ def alone() -> Iterator[None]:
     Raises:
         ConfigError: if one is.
     """
-    with lease.held(lease.WORKFLOW, "this folder"):
+    with lease.held(lease.WORKFLOW, "this folder", say=log.log_line):
         yield
 
 

@@ -11,7 +11,7 @@ import torch
 from fgrad.errors import ConfigError
 from fgrad.experiments import training
 from fgrad.options.networks import TrainRun
-from fgrad.store import parquet
+from fgrad.store import files, parquet
 from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import Context
 
@@ -33,7 +33,7 @@ def test_a_killed_run_ends_with_the_bits_of_an_undisturbed_one(
         assert killed(r, data, path, epoch).exists()
         said: list[str] = []
         resumed = training.train(r, data, Context(said.append, target=path))
-        assert said[0] == f"resumed after epoch {epoch - 1}"
+        assert said[0] == f"resumed after epoch {epoch}"
         assert alike(resumed, undisturbed)
 
 
@@ -60,8 +60,8 @@ def test_killed_between_any_two_lines_the_checkpoint_is_whole(
 
     def torn(temporary, content):
         count.append(temporary)
-        write(temporary, bytes(content)[: 100 if len(count) == 3 else None])
-        if len(count) == 3:
+        write(temporary, bytes(content)[: 100 if len(count) >= 3 else None])
+        if len(count) >= 3:
             raise killed_error
 
     monkeypatch.setattr(Path, "write_bytes", torn)
@@ -168,7 +168,7 @@ def test_how_often_checkpoints_are_written_is_no_other_run(data, tmp_path, run, 
     said: list[str] = []
     context = Context(said.append, target=tmp_path / "c")
     training.train(run(checkpoint_minutes=5), data, context)
-    assert said[0] == "resumed after epoch 1"
+    assert said[0] == "resumed after epoch 2"
 
 
 def test_the_command_killed_hard_and_given_again(tmp_path, carried_out):
@@ -196,3 +196,30 @@ def test_the_command_killed_hard_and_given_again(tmp_path, carried_out):
     assert a.equals(b)
     assert len(a) == 16
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_what_could_not_be_written_is_kept_when_the_process_is_told_to_end(tmp_path, monkeypatch):
+    """The disk was full at the last epoch, or the end came while it was written."""
+    checkpoint = Checkpoint(tmp_path / "c", "key")
+    save = Checkpoint.save
+
+    def full(self, content):
+        raise files.CannotWriteError(self.path, OSError(28, "No space left on device"))
+
+    def ended(self, content):
+        monkeypatch.setattr(Checkpoint, "save", save)
+        raise SystemExit(143)
+
+    for fault in (full, ended):
+        with pytest.raises(SystemExit), checkpoint.keeping() as keep:
+            state = torch.zeros(2)
+            keep({"x": state})
+            monkeypatch.setattr(Checkpoint, "save", fault)
+            state += 1
+            keep({"x": state})
+            monkeypatch.setattr(Checkpoint, "save", save)
+            state += 1
+            raise SystemExit(143)
+        kept = checkpoint.load(torch.device("cpu"))
+        assert kept is not None
+        assert kept["x"].tolist() == [1, 1]

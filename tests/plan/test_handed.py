@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
 from fgrad.errors import ConfigError
 from fgrad.plan import handed
@@ -40,7 +41,20 @@ def test_another_configuration_does_not_touch_it(loaded):
         handed.take(first)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"config": {}, "jobs": {}, "published": {}}'])
+@pytest.mark.parametrize("digest", ["12345678901234e5", "0034567890123456", "1234567890e12345"])
+def test_snakemake_reads_the_name_as_it_is(loaded, monkeypatch, digest):
+    """Among digits an e makes a number."""
+    monkeypatch.setattr(handed.identity, "digest", lambda text: digest)
+    name = handed.hand(*loaded)
+    assert parse_config([f"{handed.KEY}={name}"]) == {handed.KEY: name}
+
+
+ODD = '{"config": {}, "jobs": [], "published": {}}'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", ODD, '{"config": {}, "jobs": {}, "published": {}}']
+)
 def test_a_damaged_one_is_refused(loaded, content):
     name = handed.hand(*loaded)
     (handed.FOLDER / f"{name}.json").write_text(content)

@@ -32,6 +32,7 @@ def test_the_same_values_on_distinct_gpus(project: Submitted, cluster: Cluster, 
         assert len({(script.node, script.gpu) for script in at_once}) == len(at_once)
     assert max(map(len, seen)) == 4  # of four GPUs
     assert None not in {script.gpu for at_once in seen for script in at_once}
+    assert project.planned(*TARGETS) == {}
     local.run(*TARGETS)
     assert_same_values(project, local)
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -62,12 +61,12 @@ def test_what_dead_writers_left_goes_and_what_others_write_stays(tmp_path):
     target = tmp_path / "r.parquet"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead = leave(target, socket.gethostname(), ended.pid)
+    dead = leave(target, files.host(), ended.pid)
     old = leave(target, "elsewhere", 1)
     os.utime(old, (0, 0))
-    alive = leave(target, socket.gethostname(), os.getppid())
+    alive = leave(target, files.host(), os.getppid())
     elsewhere = leave(target, "node7.cluster", 1)
-    other = leave(tmp_path / "r.parquet.b", socket.gethostname(), ended.pid)
+    other = leave(tmp_path / "r.parquet.b", files.host(), ended.pid)
     with files.atomic(target) as temporary:
         temporary.write_text("whole")
     assert target.read_text() == "whole"
@@ -104,3 +103,9 @@ def test_what_does_not_pass_is_not_tried_again(tmp_path):
     with pytest.raises(ConfigError, match="cannot be written: Is a directory"):
         files.patiently(lambda: files.copy(Path(__file__), tmp_path / "r"))
     assert [one.name for one in tmp_path.iterdir()] == ["r"]
+
+
+def test_a_name_may_be_as_long_as_names_may_be(tmp_path):
+    target = tmp_path / f"{'n' * 247}.parquet"
+    files.copy(Path(__file__), target)
+    assert [one.name for one in tmp_path.iterdir()] == [target.name]

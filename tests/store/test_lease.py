@@ -1,6 +1,7 @@
 """One process at a time is at work on an output; a dead one loses it, a live one does not."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,15 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+import filelock._lease
 import pytest
 
 from fgrad.errors import ConfigError
-from fgrad.store import lease
+from fgrad.store import files, lease
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from fgrad.store import lease
+from fgrad.store import files, lease
 with lease.alone(Path(sys.argv[1])):
     print("at work", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -95,15 +97,60 @@ def test_one_elsewhere_that_lives_keeps_it(tmp_path, monkeypatch):
 
 def test_who_lost_it_is_told(tmp_path, monkeypatch):
     """A process that was stopped for long must not write over what its successor writes."""
-    monkeypatch.setattr(lease, "SECONDS", 0.3)
-    path = tmp_path / "r.parquet"
+    monkeypatch.setattr(lease, "LOOK", 0.0)
+    path, lock = tmp_path / "r.parquet", lease.lease_of(tmp_path / "r.parquet")
     with lease.alone(path) as check:
         check()
-        lease.lease_of(path).unlink()
-        with pytest.raises(ConfigError, match="another process has taken over"):
-            for _ in range(100):
-                check()
-                time.sleep(0.05)
+        written = lock.read_text()
+        lock.unlink()
+        check()  # away for a moment, which is no news
+        lock.write_text(re.sub("token=.*", f"token={'0' * 32}", written).replace("host=", "host=x"))
+        with pytest.raises(ConfigError, match=r"another process has taken over: process \d+ on x"):
+            check()
+
+
+def test_a_refresh_that_failed_for_long_ends_nothing(tmp_path, monkeypatch):
+    """A file system that was away has come back, and nobody else was there."""
+    monkeypatch.setattr(lease, "SECONDS", 0.6)
+    monkeypatch.setattr(lease, "LOOK", 0.0)
+    path, touch = tmp_path / "r.parquet", filelock._lease.touch
+    with lease.alone(path) as check:
+        monkeypatch.setattr(filelock._lease, "touch", fail)
+        time.sleep(1.5)
+        monkeypatch.setattr(filelock._lease, "touch", touch)
+        before = lease.lease_of(path).stat().st_mtime_ns
+        check()
+        assert lease.lease_of(path).stat().st_mtime_ns > before
+
+
+def fail(*_: object, **__: object) -> None:
+    raise OSError(30, "Read-only file system")
+
+
+@pytest.mark.parametrize("content", [b"\0" * 150, b"filelock/2\npid=", b"\xff\xfe", b"x\n" * 700])
+def test_a_damaged_lease_is_no_obstacle(tmp_path, monkeypatch, content):
+    """What a power cut leaves."""
+    monkeypatch.setattr(lease, "POLL", 1.0)
+    path = tmp_path / "r.parquet"
+    lease.lease_of(path).write_bytes(content)
+    os.utime(lease.lease_of(path), (1e9, 1e9))
+    with lease.alone(path):
+        pass
+
+
+def test_a_process_in_a_container_is_not_taken_for_one_outside(tmp_path):
+    script = "from fgrad.store import files; print(files.host())"
+    inside = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", script],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if inside.returncode:
+        pytest.skip("may not make a container of processes here")
+    assert inside.stdout.strip() != files.host()
+    with lease.alone(tmp_path / "r.parquet"):
+        owner = lease.owner_of(lease.lease_of(tmp_path / "r.parquet"))
+    assert owner is not None
+    assert owner.host == files.host()  # as the lease has it
 
 
 def test_a_lease_without_an_owner_is_no_obstacle_for_ever(tmp_path, monkeypatch):
@@ -134,5 +181,8 @@ def test_who_is_at_work_below_a_folder(tmp_path):
     assert found[lease.lease_of(running)].here
     assert not found[recent].here
     assert not lease.lease_of(dead).exists()
+    (tmp_path.parent / "linked").mkdir()
+    (tmp_path.parent / "linked/results").symlink_to(tmp_path)
+    assert len(lease.held_below(tmp_path.parent / "linked")) == 2
     first.kill()
     first.wait()

@@ -44,6 +44,10 @@ def test_killed_and_started_again(tmp_path):
     assert "steps (100%) done" in output
 
 
+def logged(project: Project, target: str) -> str:
+    return (project.work / target.replace("runs", "logs")).with_suffix(".log").read_text()
+
+
 def test_training_killed_and_started_again(tmp_path):
     project = Project(tmp_path)
     text = (project.home / "tests/tiny.yaml").read_text()
@@ -61,9 +65,12 @@ def test_training_killed_and_started_again(tmp_path):
     assert list(folder.glob(".*.checkpoint"))
     assert not (project.work / target).exists()
     project.run(target)
-    log = (project.work / target.replace("runs", "logs")).with_suffix(".log").read_text()
-    assert "resumed after epoch" in log
+    assert "resumed after epoch" in logged(project, target)
     assert list(folder.glob(".*")) == [files.finished(project.work / target)]
+    (project.work / target).unlink()  # as if the failure had been reported late
+    project.run("results/summary/fc.parquet", options=("--force",))
+    assert "computed before and not summarised yet" in logged(project, target)
+    assert not list(folder.glob(".*"))  # it has been summarised
     killed = values(project.work / target)
     project.run(target, options=("--force",))
     pd.testing.assert_frame_equal(values(project.work / target), killed, check_exact=True)

@@ -100,7 +100,7 @@ def failed(project: Project) -> tuple[str, ...]:
     another_rate(project)
     in_the_way = files.finished(result(project, RUN))
     in_the_way.mkdir()
-    assert "cannot be written: Is a directory" in project.run(ok=False)
+    assert "a folder, where a file is to be written" in project.run(ok=False)
     in_the_way.rmdir()
     assert not result(project, RUN).exists()
     return ()

@@ -31,7 +31,7 @@ def hand(config: Config, runs: Runs) -> str:
     }
     content = {"config": config.model_dump(mode="json"), "jobs": jobs, "published": runs.published}
     text = json.dumps(content)
-    name = identity.digest(text)
+    name = f"h{identity.digest(text)}"  # Snakemake reads digits with an e among them as a number
     if not _file(name).exists():
         with files.atomic(_file(name)) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -54,7 +54,7 @@ def take(name: str) -> tuple[Config, Runs]:
             for section, own in content["jobs"].items()
         }
         return Config(**content["config"]), Runs(jobs, content["published"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{_file(name).absolute()}: what this job was handed cannot be read here "
             f"({str(error).splitlines()[0]}); "

@@ -64,10 +64,11 @@ class Checkpoint:
 
         def keep(content: Mapping[str, Any]) -> None:
             nonlocal held, saved
-            if time.monotonic() - saved < 60 * self.minutes:
-                held = copy.deepcopy(content)
-            elif self._saved(content):
+            held = content  # whole, should the process be told to end while it is written
+            if time.monotonic() - saved >= 60 * self.minutes and self._saved(content):
                 held, saved = None, time.monotonic()
+            else:
+                held = copy.deepcopy(content)
 
         try:
             yield keep

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +25,9 @@ PASSING = frozenset(
 """What a file system answers that is full, read-only or away, perhaps for a moment."""
 
 DAY = 86_400
+
+OUTSIDE = 0xEFFFFFFC
+"""Number that Linux gives to the processes outside of all containers."""
 
 _COUNT = count()
 
@@ -105,8 +109,20 @@ def copy(source: Path, target: Path) -> None:
     Raises:
         CannotWriteError: if the folder cannot be written.
     """
+    content = source.read_bytes()
     with atomic(target) as temporary:
-        temporary.write_bytes(source.read_bytes())
+        temporary.write_bytes(content)
+
+
+@cache
+def host() -> str:
+    """The machine, and in a container of its own processes that container too."""
+    name = socket.gethostname()
+    try:
+        processes = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return name
+    return name if processes == OUTSIDE else f"{name}?pidns-{processes:x}"  # as filelock has it
 
 
 def beside(path: Path, key: str, kind: str) -> Path:
@@ -129,6 +145,11 @@ def finished(path: Path) -> Path:
     return path.with_name(f".{path.stem}.finished")
 
 
+def is_finished(path: Path) -> bool:
+    """Whether a file is called like a finished copy."""
+    return path == finished(path.with_name(path.name[1:]))
+
+
 def drop_finished(paths: Iterable[Path | str]) -> None:
     """Remove the finished copies of results that have been summarised, or are to be made anew."""
     for path in paths:
@@ -145,19 +166,24 @@ def forget(path: Path, kind: str) -> None:
 
 def _temporary(target: Path) -> Path:
     # not named like a result, so that what a kill leaves behind is taken for none
-    own = f"{socket.gethostname()}.{os.getpid()}.{next(_COUNT)}"
-    return target.with_name(f".{target.name}.{own}.part")
+    return target.with_name(f"{_begin(target)}{host()}.{os.getpid()}.{next(_COUNT)}.part")
+
+
+def _begin(target: Path) -> str:
+    """How names of temporary files begin; a name has 255 characters at most."""
+    return f".{target.name[:100]}."
 
 
 def _clear(target: Path) -> None:
     """Remove what writers of a target left that do not live any more, elsewhere for a day."""
-    name = re.compile(rf"\.{re.escape(target.name)}\.(?P<host>.+)\.(?P<pid>\d+)\.\d+\.part")
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+    begin = _begin(target)
+    name = re.compile(rf"{re.escape(begin)}(?P<host>.+)\.(?P<pid>\d+)\.\d+\.part")
+    for left in target.parent.glob(f"{glob.escape(begin)}*.part"):
         found = name.fullmatch(left.name)
         if found is None:
             continue
         with suppress(OSError):
-            here = found["host"] == socket.gethostname()
+            here = found["host"] == host()
             dead = not _lives(int(found["pid"])) if here else _age(left) > DAY
             if dead:
                 left.unlink(missing_ok=True)

@@ -104,7 +104,7 @@ def _known(run: Mapping[str, Any], kind: type[Model]) -> dict[str, Any]:
 
 
 def is_of(path: Path, run: Mapping[str, Any], code: str) -> bool:
-    """Whether a file is whole and was made with these options by this code.
+    """Whether a file is whole and was made with these options by this code and this torch.
 
     Args:
         path: a result.
@@ -115,7 +115,11 @@ def is_of(path: Path, run: Mapping[str, Any], code: str) -> bool:
         made = parquet.provenance(path)
     except ConfigError:
         return False
-    return bool(defining(made.get("run", {})) == defining(run) and made.get("code") == code)
+    try:
+        same = defining(made["run"]) == defining(run) and made["code"] == code
+        return bool(same and made["versions"]["torch"] == version("torch"))
+    except (AttributeError, KeyError, TypeError):  # of somebody else
+        return False
 
 
 def check(asked: Iterable[Mapping[str, Any]]) -> None:

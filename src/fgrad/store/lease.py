@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from fgrad.errors import ConfigError
+from fgrad.store import files
 from fgrad.store.context import Say, silent
 
 SECONDS = 120.0
@@ -23,6 +24,9 @@ SECONDS = 120.0
 
 POLL = 2.0
 """Seconds between two looks at a lease that is waited for."""
+
+LOOK = 1.0
+"""Seconds between two looks of an owner at whether it still is that, at least."""
 
 ENDING = ".lease"
 
@@ -44,8 +48,8 @@ class Owner:
 
     @property
     def here(self) -> bool:
-        """Whether it is, or was, a process of this host."""
-        return self.host == socket.gethostname()
+        """Whether it is, or was, a process of this host, in the same container if in any."""
+        return self.host == files.host()
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -89,9 +93,21 @@ def held(
     lease = _lease(lock)
     _acquire(lease, what, waits, say)
 
+    token, looked = lease.token, time.monotonic()
+
     def check() -> None:
-        if lease.compromise is not None:
+        nonlocal looked
+        if time.monotonic() - looked < LOOK:
+            return
+        looked = time.monotonic()
+        found = lease.owner
+        if found is None:  # away for a moment
+            return
+        if found.token != token:
             raise ConfigError(f"{what}: another process has taken over: {owner_of(lock)}")
+        if lease.compromise is not None:  # its refresh ended when it failed for some time
+            with suppress(OSError):
+                os.utime(lock)
 
     try:
         yield check
@@ -107,13 +123,15 @@ def _acquire(lease: SoftFileLease, what: str, waits: bool, say: Say) -> None:
             return
         owner = owner_of(lock)
         if waits:
-            say(f"{what}: {owner} is at work on it; waiting for it to end")
+            say(f"{what}: {owner or 'another process'} is at work on it; waiting for it to end")
             lease.acquire(timeout=-1)
             return
-        if owner is not None and not owner.here:  # it may be dead, which takes time to see
-            say(f"{what}: waiting up to {SECONDS:g} s for a sign of life of {owner}")
+        if owner is None or not owner.here:  # damaged, or perhaps dead, which takes time to see
+            seconds = 0.0 if owner is None else SECONDS
+            if owner is not None:
+                say(f"{what}: waiting up to {SECONDS:g} s for a sign of life of {owner}")
             with suppress(Timeout):
-                lease.acquire(timeout=SECONDS + 2 * POLL)
+                lease.acquire(timeout=seconds + 3 * POLL)
                 return
         raise ConfigError(
             f"{what}: another process is at work on it: {owner_of(lock) or 'unknown'}"
@@ -129,18 +147,21 @@ def _acquire(lease: SoftFileLease, what: str, waits: bool, say: Say) -> None:
 def owner_of(lock: Path) -> Owner | None:
     """Who holds a lease, or held it last; nothing if nobody did."""
     found = _lease(lock).owner
-    # a process in a container of its own has the number of that appended to its host
     return None if found is None else Owner(found.hostname, found.pid)
 
 
 def held_below(folder: Path) -> dict[Path, Owner]:
-    """Leases below a folder whose owners may be alive, and who these are; others are removed.
+    """Leases below a folder whose owners may be alive, and who these are.
+
+    Those of dead processes of this host are removed.
 
     An owner elsewhere counts as alive if its last refresh, by the clock of the file system, is not
     `SECONDS` ago.
     """
     found = {}
-    for lock in sorted(folder.rglob(f".*{ENDING}")):
+    walked = os.walk(folder, followlinks=True)
+    names = [Path(at, name) for at, _, there in walked for name in there if name.endswith(ENDING)]
+    for lock in sorted(names):
         owner = owner_of(lock)
         if owner is not None and _is_held(lock):
             found[lock] = owner

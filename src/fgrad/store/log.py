@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fgrad.errors import ConfigError
 from fgrad.store.context import Context
+from fgrad.store.interrupts import ToldToEndError
 
 
 def now() -> str:
@@ -25,6 +26,9 @@ def logged(log: str) -> Iterator[None]:
         sys.stdout = sys.stderr = file
         try:
             yield
+        except ToldToEndError:
+            print(f"{now()} told to end; the same job goes on from what is kept")
+            raise
         except Exception as error:
             traceback.print_exc()
             lines = str(error).splitlines() or [type(error).__name__]
