@@ -101,6 +101,9 @@ def settle(policy: str, queue: bool, say: Say) -> None:
         ConfigError: if there are any and they are to be refused, or cannot be cancelled.
     """
     found = find(queue)
+    if found:  # what is just ending is no orphan
+        time.sleep(POLL)
+        found = find(queue)
     if not found:
         return
     names = ", ".join(one.words for one in found)
