@@ -82,7 +82,7 @@ def missing() -> list[str]:
     return [program for program in (*DAEMONS, *CLIENTS) if _found(program) is None]
 
 
-def wait_for(said: str, done: Callable[[], object], seconds: float = 120) -> None:
+def wait_for(said: str, done: Callable[[], object], seconds: float = 300) -> None:
     """Until something is so."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -316,7 +316,7 @@ class Submitted(Project):
         self.cluster.mains.append(started)
         return started
 
-    def end(self, started: subprocess.Popen[str], ok: bool = True, seconds: float = 300) -> str:
+    def end(self, started: subprocess.Popen[str], ok: bool = True, seconds: float = 600) -> str:
         """What it said, once it has ended."""
         try:
             code = started.wait(seconds)

@@ -46,9 +46,12 @@ def at_work(project: Submitted, cluster: Cluster) -> int:
     return script.job
 
 
+def log_of(project: Project) -> Path:
+    return project.work / TARGET.replace("/runs/", "/logs/").replace(".parquet", ".log")
+
+
 def assert_resumed(project: Project, undisturbed: Project) -> None:
-    log = Path(str(project.work / TARGET).replace("/runs/", "/logs/")).with_suffix(".log")
-    assert "resumed after epoch" in log.read_text()
+    assert "resumed after epoch" in log_of(project).read_text()
     one, other = values(project.work / TARGET), values(undisturbed.work / TARGET)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert not list((project.work / TARGET).parent.glob(".*.checkpoint"))
@@ -71,9 +74,17 @@ def test_cancelled_and_started_again(project, undisturbed, cluster):
 
 
 def test_out_of_time(project, undisturbed, cluster):
+    """The only checkpoint is the one that is saved when Slurm says so."""
+    option = "checkpoint_minutes: Annotated[float, Field(ge=0)] = "
+    project.edit("src/fgrad/options/networks.py", f"{option}0", f"{option}60")
     before = cluster.jobs()
     started = project.start(TARGET)
-    job = at_work(project, cluster)
+    log = log_of(project)
+    wait_for("an epoch", lambda: log.exists() and "epoch 5/60" in log.read_text())
+    assert not list((project.work / TARGET).parent.glob(".*.checkpoint"))
+    (script,) = cluster.scripts("train_network")
+    script.halt()
+    job = script.job
     cluster.expire(job)
     project.end(started)
     assert since(cluster, before) == ["TIMEOUT", "COMPLETED"]

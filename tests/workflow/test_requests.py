@@ -16,9 +16,8 @@ pytestmark = pytest.mark.workflow
 DAY = 1440
 ATTEMPTS = 4
 
-# beside the Snakefile: what every job asks for at each attempt, and which rules wait for which
+# at the end of the Snakefile: what every job asks for at each attempt, and which rules wait for which
 ASKED = """
-include: "Snakefile"
 
 onstart:
     import json
@@ -47,9 +46,9 @@ def asked(tmp_path_factory) -> tuple[list, set]:
 
 
 def ask(project: Project, *targets: str, options: tuple[str, ...] = ()) -> tuple[list, set]:
-    (project.home / "Asked").write_text(ASKED)
+    snakefile = project.home / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + ASKED)
     (project.home / "tests/tiny.yaml").write_text("{}")
-    options = ("--snakefile", str(project.home / "Asked"), *options)
     assert "asked for" in project.run(*targets, options=options, ok=False)
     requests, waits = json.loads((project.work / "asked.json").read_text())
     return requests, {tuple(pair) for pair in waits}
