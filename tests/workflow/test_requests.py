@@ -11,6 +11,8 @@ import yaml
 from projects import ROOT, Project
 from snakemake.cli import parse_args
 
+from fgrad.problems.datasets import FORMAT
+
 pytestmark = pytest.mark.workflow
 
 DAY = 1440
@@ -195,6 +197,9 @@ def test_what_a_site_sets(tmp_path, monkeypatch):
     block = re.sub(r"^# (?!#)", "", block, flags=re.M)
     after = after.replace("slurm-no-account: true\n", "")
     file.write_text(f"{before}{block}{after}")
+    data = project.work / f"results/data/mnist5k-{FORMAT}.pt"
+    data.parent.mkdir(parents=True)
+    data.touch()
     seed = "results/runs/fc/fc_w256/mnist5k/bp/seed0.parquet"
     row = "results/runs/functions/sphere/n2/bp.parquet"
     calls = submissions(project, seed, row, monkeypatch=monkeypatch)
