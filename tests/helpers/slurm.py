@@ -321,7 +321,7 @@ class Submitted(Project):
         try:
             code = started.wait(seconds)
         finally:
-            started.terminate()
+            started.kill()  # told to end, it would wait for its jobs
         output = (self.work / "out").read_text()
         assert (code == 0) == ok, output
         return output
