@@ -109,3 +109,14 @@ def test_a_name_may_be_as_long_as_names_may_be(tmp_path):
     target = tmp_path / f"{'n' * 247}.parquet"
     files.copy(Path(__file__), target)
     assert [one.name for one in tmp_path.iterdir()] == [target.name]
+
+
+def test_what_a_killed_job_left_half_goes_when_it_has_ended(tmp_path):
+    target = tmp_path / "r.parquet"
+    checkpoint = files.beside(target, "0" * 16, "checkpoint")
+    halves = [leave(checkpoint, files.host(), os.getpid()), leave(checkpoint, "elsewhere", 1)]
+    others = [leave(tmp_path / "s.parquet", "elsewhere", 1), tmp_path / ".r.5.checkpoint"]
+    others[1].touch()
+    files.forget(target, "checkpoint")
+    assert not any(half.exists() for half in halves)
+    assert all(other.exists() for other in others)

@@ -195,7 +195,6 @@ def test_what_a_site_sets(tmp_path, monkeypatch):
     file = project.home / "profiles/slurm/config.yaml"
     before, block, after = re.split(r"^# --+.*\n", file.read_text(), flags=re.M)
     block = re.sub(r"^# (?!#)", "", block, flags=re.M)
-    after = after.replace("slurm-no-account: true\n", "")
     file.write_text(f"{before}{block}{after}")
     data = project.work / f"results/data/mnist5k-{FORMAT}.pt"
     data.parent.mkdir(parents=True)

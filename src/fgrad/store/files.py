@@ -158,9 +158,10 @@ def drop_finished(paths: Iterable[Path | str]) -> None:
 
 
 def forget(path: Path, kind: str) -> None:
-    """Remove what lies beside a finished output, also of other options and versions."""
+    """Remove what lies beside a finished output, also of other options and versions, also half."""
     key = "[0-9a-f]" * 16  # and nothing else: a.5 is no output a with the key 5
-    for left in path.parent.glob(f".{glob.escape(path.stem)}.{key}.{kind}"):
+    name = f".{glob.escape(path.stem)}.{key}.{kind}"
+    for left in (*path.parent.glob(name), *path.parent.glob(f".{name}.*.part")):
         left.unlink(missing_ok=True)
 
 
