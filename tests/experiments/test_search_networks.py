@@ -14,13 +14,13 @@ import pytest
 from fgrad.errors import ConfigError
 from fgrad.experiments import seeds
 from fgrad.experiments.search import networks
-from fgrad.experiments.state import State
 from fgrad.experiments.training import train
 from fgrad.options.functions import FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun, TrainTask
 from fgrad.paper import summary
 from fgrad.plan import rates
 from fgrad.store import parquet, schemas
+from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import Context
 
 SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
@@ -75,7 +75,7 @@ def test_trials_in_flight_change_no_number(searched, tmp_path, in_flight, carrie
 def test_a_network_search_killed_in_a_training_goes_on_there(
     searched, tmp_path, monkeypatch, carried_out
 ):
-    path, save, saved = tmp_path / "trials.parquet", State.save, []
+    path, save, saved = tmp_path / "trials.parquet", Checkpoint.save, []
 
     def die(self, *arguments):
         save(self, *arguments)
@@ -83,13 +83,13 @@ def test_a_network_search_killed_in_a_training_goes_on_there(
         if len(saved) == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(State, "save", die)
+    monkeypatch.setattr(Checkpoint, "save", die)
     with pytest.raises(KeyboardInterrupt):
         carried_out(NetworkSearch(**FC), path)
     assert list(tmp_path.glob(".trials.*.journal"))
     assert len(list(tmp_path.glob(".trials.*.checkpoint"))) == 1  # of those that ended none is left
     assert not path.exists()
-    monkeypatch.setattr(State, "save", save)
+    monkeypatch.setattr(Checkpoint, "save", save)
     said = []
     carried_out(NetworkSearch(**FC), path, say=said.append)
     assert re.fullmatch(r"resumed: [1-3] of 4 trials are finished", said[0])
