@@ -55,7 +55,9 @@ class Orphan:
             if self.queued is not None:
                 _slurm("scancel", self.queued)
             elif self.owner is not None and self.owner.here and _works_here(self.owner.pid):
-                psutil.Process(self.owner.pid).terminate()
+                process = psutil.Process(self.owner.pid)
+                process.terminate()
+                process.resume()  # one that is halted is told only when it goes on
 
     @property
     def ours(self) -> bool:
@@ -102,7 +104,7 @@ def settle(policy: str, queue: bool, say: Say) -> None:
     """
     found = find(queue)
     if found:  # what is just ending is no orphan
-        time.sleep(POLL)
+        time.sleep(min(POLL, 2.0))
         found = find(queue)
     if not found:
         return
