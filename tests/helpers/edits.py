@@ -136,8 +136,8 @@ NOTHING: dict[str, Edit] = {
     ),
     "another progress line in an experiment": inserted(
         "src/fgrad/experiments/training.py",
-        "        if checkpoint and time.monotonic()",
-        '        if epoch % 20 == 0:\n            context.say("another twenty")\n',
+        "            context.progress(epoch, run.epochs)\n",
+        '            if epoch % 20 == 0:\n                context.say("another twenty")\n',
     ),
     "a column of trainings": edited(
         "src/fgrad/store/schemas.py",

@@ -9,6 +9,7 @@ import getpass
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -311,8 +312,10 @@ class Submitted(Project):
         command[where:where] = options
         with (self.work / "out").open("w") as out:
             started = subprocess.Popen(
-                command, env=self.environment(), stdout=out, stderr=out, text=True
-            )
+                command, env=self.environment(), stdout=out, stderr=out, text=True,
+                # what is started in the background may be told to ignore Ctrl-C
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
         self.cluster.mains.append(started)
         return started
 
