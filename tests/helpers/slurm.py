@@ -314,7 +314,7 @@ class Submitted(Project):
             started = subprocess.Popen(
                 command, env=self.environment(), stdout=out, stderr=out, text=True,
                 # what is started in the background may be told to ignore Ctrl-C
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )  # fmt: skip
         self.cluster.mains.append(started)
         return started
