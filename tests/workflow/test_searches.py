@@ -92,6 +92,7 @@ def test_with_searched_rates_a_published_one_reruns_nothing(searched_project):
     assert searched_project.planned() == {}
 
 
+@pytest.mark.slow
 def test_a_published_rate_reruns_its_comparison_and_no_search(project):
     target = ("lr_search_functions",)
     project.run(*target)

@@ -84,6 +84,7 @@ def test_targets(tmp_path, target, jobs):
     assert planned | jobs == planned
 
 
+@pytest.mark.slow
 def test_one_core_or_two(finished, tmp_path):
     alone = Project(tmp_path)
     targets = [str(path.relative_to(finished.work)) for path in finished.runs().values()]
