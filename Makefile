@@ -28,7 +28,7 @@ test-slow: $(READY) ## the others of minutes: random pairs of edits, each agains
 	$(RUN) pytest -n $(CORES) -m slow
 
 test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge
-	$(RUN) pytest -m slurm -r s
+	$(RUN) pytest -m slurm -r s tests/slurm
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud
