@@ -17,6 +17,7 @@ registry = pytest.importorskip("snakemake_interface_executor_plugins.registry")
 plugin = pytest.importorskip("snakemake_executor_plugin_kubernetes")
 pytest.importorskip("snakemake_storage_plugin_fs")
 
+# what is imported here needs the packages that were looked for
 from kubernetes import client  # noqa: E402
 from snakemake.cli import get_argument_parser  # noqa: E402
 

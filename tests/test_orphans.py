@@ -96,16 +96,22 @@ def test_a_queue_that_does_not_answer(queue, body):
     assert "\n" not in str(caught.value)
 
 
+AT_WORK = """
+import time
+from pathlib import Path
+from fgrad.store import interrupts, lease
+with lease.alone(Path("results/runs/x.parquet")), interrupts.noticed():
+    print(flush=True)
+    time.sleep(60)
+"""
+
+
 def test_a_process_that_the_workflow_did_not_start_is_left_alone(tmp_path, monkeypatch):
     """As `fgrad train` in the same folder, when a workflow fails beside it."""
     monkeypatch.setattr(orphans, "POLL", 0.05)
     monkeypatch.chdir(tmp_path)
-    script = (
-        "import time\nfrom pathlib import Path\nfrom fgrad.store import lease\n"
-        "with lease.alone(Path('results/runs/x.parquet')):\n    print(flush=True)\n    time.sleep(60)"
-    )
     # the process in between ends, so that it does not descend from this one
-    start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {script!r}])"
+    start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {AT_WORK!r}])"
     subprocess.run([sys.executable, "-c", start], check=True)
     lock = Path("results/runs/.x.lease")
     while lease.owner_of(lock) is None:
@@ -116,19 +122,15 @@ def test_a_process_that_the_workflow_did_not_start_is_left_alone(tmp_path, monke
     orphans.end(False, said.append)
     assert psutil.pid_exists(owner.pid)
     assert said == []
+    process = psutil.Process(owner.pid)
     orphans.settle("cancel", False, said.append)
-    assert not psutil.pid_exists(owner.pid)
+    process.wait(10)
 
 
 def test_a_child_is_ended_with_the_workflow(tmp_path, monkeypatch):
     monkeypatch.setattr(orphans, "POLL", 0.05)
     monkeypatch.chdir(tmp_path)
-    script = (
-        "import time\nfrom pathlib import Path\nfrom fgrad.store import interrupts, lease\n"
-        "with lease.alone(Path('results/runs/x.parquet')), interrupts.noticed():\n"
-        "    print(flush=True)\n    time.sleep(60)"
-    )
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", AT_WORK], stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
     orphans.end(False, print)

@@ -56,15 +56,15 @@ def carry_out(
         for output in outputs:
             if output.is_dir():
                 raise ConfigError(f"{output}: a folder, where a file is to be written")
-        # perhaps by another process, while this one waited
-        made = [
-            one for one in outputs if identity.is_of(one, run.model_dump(mode="json"), watch.code)
-        ]
-        if made and context.workflow:
-            context.say(f"computed before and not summarised yet: taken from {made[0]}")
-            if made[0] != target:
+        if context.workflow:
+            plain = run.model_dump(mode="json")
+            if identity.is_of(finished, plain, watch.code):
+                context.say(f"computed before and not summarised yet: taken from {finished}")
                 files.patiently(lambda: files.copy(finished, target), context.say)
-            return _read(target)
+                return _read(target)
+            if identity.is_of(target, plain, watch.code):
+                context.say("computed by another process, while this one waited for it")
+                return _read(target)
 
         def progress(step: int, steps: int) -> None:
             check()

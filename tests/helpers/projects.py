@@ -71,13 +71,8 @@ class Project:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs of a dry run by rule."""
-        output = self.run(*arguments, options=("--dry-run",))
-        table = re.search(r"Job stats:\n.*?\n-.*?\n(.*?)\n\n", output, re.S)
-        if table is None:
-            assert "Nothing to be done" in output
-            return {}
-        jobs = dict(re.findall(r"^(\S+) +(\d+)$", table[1], re.M))
-        return {rule: int(count) for rule, count in jobs.items() if rule not in ("total", "all")}
+        jobs = jobs_of(self.run(*arguments, options=("--dry-run",)))
+        return {rule: count for rule, count in jobs.items() if rule != "all"}
 
     def edit(self, file: str, old: str, new: str) -> None:
         text = (self.home / file).read_text()
@@ -91,6 +86,16 @@ class Project:
     def runs(self) -> dict[str, Path]:
         folder = self.work / "results/runs"
         return {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.parquet"))}
+
+
+def jobs_of(output: str) -> dict[str, int]:
+    """Jobs by rule that a dry run lists."""
+    table = re.search(r"Job stats:\n.*?\n-.*?\n(.*?)\n\n", output, re.S)
+    if table is None:
+        assert "Nothing to be done" in output
+        return {}
+    jobs = dict(re.findall(r"^(\S+) +(\d+)$", table[1], re.M))
+    return {rule: int(count) for rule, count in jobs.items() if rule != "total"}
 
 
 def values(path: Path) -> pd.DataFrame:

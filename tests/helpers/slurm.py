@@ -27,6 +27,10 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
 NODES = ("n1", "n2")
 
+RUN = "fc/fc_w256/mnist5k/frog_k2/seed0"
+TARGET = f"results/runs/{RUN}.parquet"
+"""A training that is caught at work."""
+
 CONF = """\
 ClusterName=fgrad
 SlurmctldHost={host}(127.0.0.1)
@@ -313,7 +317,8 @@ class Submitted(Project):
         with (self.work / "out").open("w") as out:
             started = subprocess.Popen(
                 command, env=self.environment(), stdout=out, stderr=out, text=True,
-                # what is started in the background may be told to ignore Ctrl-C
+                # what is started in the background may be told to ignore Ctrl-C; nothing else is
+                # done before the program starts, so that threads do no harm
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )  # fmt: skip
         self.cluster.mains.append(started)
@@ -335,3 +340,18 @@ def assert_same_values(one: Project, other: Project) -> None:
     assert one.runs().keys() == other.runs().keys()
     for name, path in one.runs().items():
         pd.testing.assert_frame_equal(values(path), values(other.runs()[name]), check_exact=True)
+
+
+def lengthen(project: Project) -> None:
+    """Epochs enough to be caught at work."""
+    tiny = project.home / "tests/tiny.yaml"
+    tiny.write_text(tiny.read_text().replace("epochs: 1\n", "epochs: 60\n"))
+
+
+def halted(project: Submitted, cluster: Cluster) -> int:
+    """The job of the training, halted once there is a checkpoint of it."""
+    folder = (project.work / TARGET).parent
+    wait_for("a checkpoint", lambda: list(folder.glob(".*.checkpoint")))
+    (script,) = cluster.scripts("train_network")
+    script.halt()
+    return script.job

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm import Cluster, missing
+from projects import Project
+from slurm import TARGET, Cluster, Submitted, lengthen, missing
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,21 @@ def cluster() -> Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Project:
+    """The run on this machine alone."""
+    project = Project(tmp_path_factory.mktemp("undisturbed"))
+    lengthen(project)
+    project.run(TARGET)
+    return project
+
+
+@pytest.fixture
+def project(undisturbed, tmp_path, cluster) -> Submitted:
+    """To be run by Slurm; its data is there."""
+    project = Submitted(tmp_path, cluster)
+    lengthen(project)
+    shutil.copytree(undisturbed.work / "results/data", project.work / "results/data")
+    return project

@@ -1,49 +1,13 @@
 """What ends a job from outside: the run goes on from its checkpoint and ends with the same numbers."""
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from projects import Project, values
-from slurm import Cluster, Submitted, wait_for
+from slurm import TARGET, Cluster, halted, wait_for
 
 pytestmark = pytest.mark.slurm
-
-TARGET = "results/runs/fc/fc_w256/mnist5k/frog_k2/seed0.parquet"
-
-
-def lengthen(project: Project) -> None:
-    """Epochs enough to be caught at work."""
-    tiny = project.home / "tests/tiny.yaml"
-    tiny.write_text(tiny.read_text().replace("epochs: 1\n", "epochs: 60\n"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Project:
-    """The run on this machine alone."""
-    project = Project(tmp_path_factory.mktemp("undisturbed"))
-    lengthen(project)
-    project.run(TARGET)
-    return project
-
-
-@pytest.fixture
-def project(undisturbed, tmp_path, cluster) -> Submitted:
-    """To be run by Slurm; its data is there."""
-    project = Submitted(tmp_path, cluster)
-    lengthen(project)
-    shutil.copytree(undisturbed.work / "results/data", project.work / "results/data")
-    return project
-
-
-def at_work(project: Submitted, cluster: Cluster) -> int:
-    """The job of the training, halted once there is a checkpoint of it."""
-    folder = (project.work / TARGET).parent
-    wait_for("a checkpoint", lambda: list(folder.glob(".*.checkpoint")))
-    (script,) = cluster.scripts("train_network")
-    script.halt()
-    return script.job
 
 
 def log_of(project: Project) -> Path:
@@ -64,7 +28,7 @@ def since(cluster: Cluster, before: dict[int, str]) -> list[str]:
 
 def test_cancelled_and_started_again(project, undisturbed, cluster):
     started = project.start(TARGET, options=("--retries", "0"))
-    job = at_work(project, cluster)
+    job = halted(project, cluster)
     cluster.cancel(job)
     project.end(started, ok=False)
     assert cluster.jobs()[job] == "CANCELLED"
@@ -108,7 +72,7 @@ def test_a_node_is_lost(project, undisturbed, cluster):
     """Slurm puts its job back into the queue; the attempt is the same."""
     before = cluster.jobs()
     started = project.start(TARGET)
-    job = at_work(project, cluster)
+    job = halted(project, cluster)
     node = cluster.job(job)["NodeList"]
     cluster.lose_node(node)
     try:

@@ -1,7 +1,6 @@
 """What happens to the main process, the configuration and the disk while jobs are in the queue."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -11,48 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from projects import Project, values
-from slurm import Cluster, Submitted, wait_for
+from slurm import RUN, TARGET, Cluster, halted, wait_for
 
 from fgrad.store import files, lease, parquet
 
 pytestmark = pytest.mark.slurm
 
-RUN = "fc/fc_w256/mnist5k/frog_k2/seed0"
-TARGET = f"results/runs/{RUN}.parquet"
 ENDED = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT"}
-
-
-def lengthen(project: Project) -> None:
-    """Epochs enough to be caught at work."""
-    tiny = project.home / "tests/tiny.yaml"
-    tiny.write_text(tiny.read_text().replace("epochs: 1\n", "epochs: 60\n"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Project:
-    """The run on this machine alone."""
-    project = Project(tmp_path_factory.mktemp("undisturbed"))
-    lengthen(project)
-    project.run(TARGET)
-    return project
-
-
-@pytest.fixture
-def project(undisturbed, tmp_path, cluster) -> Submitted:
-    """To be run by Slurm; its data is there."""
-    project = Submitted(tmp_path, cluster)
-    lengthen(project)
-    shutil.copytree(undisturbed.work / "results/data", project.work / "results/data")
-    return project
-
-
-def halted(project: Submitted, cluster: Cluster) -> int:
-    """The job of the training, halted once there is a checkpoint of it."""
-    folder = (project.work / TARGET).parent
-    wait_for("a checkpoint", lambda: list(folder.glob(".*.checkpoint")))
-    (script,) = cluster.scripts("train_network")
-    script.halt()
-    return script.job
 
 
 def go_on(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from projects import ROOT
+from projects import ROOT, jobs_of
 
 pytestmark = pytest.mark.workflow
 
@@ -77,13 +77,8 @@ class Caller:
         return output
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        output = self.run("--dry-run", *arguments)
-        table = re.search(r"Job stats:\n.*?\n-.*?\n(.*?)\n\n", output, re.S)
-        if table is None:
-            assert "Nothing to be done" in output
-            return {}
-        jobs = dict(re.findall(r"^(\S+) +(\d+)$", table[1], re.M))
-        return {rule.removeprefix(self.prefix): int(jobs[rule]) for rule in jobs if rule != "total"}
+        jobs = jobs_of(self.run("--dry-run", *arguments))
+        return {rule.removeprefix(self.prefix): count for rule, count in jobs.items()}
 
     def refused(self, *arguments: str) -> str:
         """The one line of a refusal."""
