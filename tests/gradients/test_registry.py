@@ -67,24 +67,24 @@ def test_what_is_named_is_reached_by_its_name_alone():
 
 
 def test_a_mode_reaches_no_other():
-    alone = {"chain", "jacobians"}
+    alone = {"blocks", "draws", "inputs", "jacobians", "kernels", "state"}
     shared = alone | {"approach", "fgrad.errors", "explicit"}
     drawn = shared | {"estimators"}
     expected = {
         "backpropagation": alone,
         "activations-sim": drawn | {"activations", "tail"},
-        "activations-fwad": drawn | {"activations"},
+        "activations-fwad": drawn | {"activations", "agreement"},
         "weights-sim": drawn | {"weights"},
         "weights-exact": shared | {"weights", "sampling"},
-        "weights-fwad": drawn | {"weights"},
+        "weights-fwad": drawn | {"weights", "agreement"},
     }
     assert {mode: modules(MODES[mode]) for mode in MODES} == expected
     assert not modules(Perturbation) & {"activations", "weights", "sampling", "aggregation"}
     for what in ("activations", "weights"):
         assert "jacobians:jvp" not in reached(MODES[f"{what}-sim"])
+        assert "agreement:agreed" not in reached(MODES[f"{what}-sim"])
         assert "jacobians:jvp" in reached(MODES[f"{what}-fwad"])
     assert "estimators:coefficients" not in reached(MODES["weights-exact"])
-    assert "chain:chain" not in reached(MODES["activations-sim"])
 
 
 @pytest.mark.parametrize("name", AGGREGATIONS)

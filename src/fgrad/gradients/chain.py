@@ -1,24 +1,26 @@
 """A network as a chain of blocks, aᵢ = Bᵢ(aᵢ₋₁): an `nn.Sequential` whose children are the blocks.
 
-`chain` makes one of a network of the user's own, by naming its blocks. `Blocks` is a chain with its
-loss as functions that leave no trace but the one a plain forward pass leaves.
+`chain` makes one of a network of the user's own, by naming its blocks.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from fgrad.gradients.jacobians import assign, vjp
+from fgrad.gradients.draws import Draws
+from fgrad.gradients.inputs import FAILED, first_line, handed
+from fgrad.gradients.kernels import differentiable
+from fgrad.gradients.state import same_random, unchanged
 
 Part = str | nn.Module
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def chain(module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]]) -> nn.Sequential:
+def chain(
+    module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]], example: Any = None
+) -> nn.Sequential:
     """A network of the user's own as a chain, by naming its blocks; parameters are shared with it.
 
     Args:
@@ -26,13 +28,23 @@ def chain(module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]]) -> nn.
         blocks: for each block its parts, applied in order: names of submodules as
             `nn.Module.get_submodule` takes them, or modules such as ``nn.Flatten()`` for what the
             network's ``forward`` does by function calls.
+        example: inputs [B, …] on which chain and network are compared, in training and in
+            evaluation; nothing of them is changed.
 
     Returns:
         The chain.
 
     Raises:
         ValueError: if the module has no such submodule, a block has no parts or a dot in its name,
-            or a parameter belongs to no block or to two (its gradient would be incomplete).
+            a parameter belongs to no block or to two (its gradient would be incomplete), or chain
+            and network differ on the example: a function call of ``forward`` that no part stands
+            for, such as a residual connection.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> made = chain(network, {"hidden": ["0", "1"], "head": "2"}, example=torch.randn(2, 4))
+        >>> [name for name, _ in made.named_children()]
+        ['hidden', 'head']
     """
 
     def find(part: Part) -> nn.Module:
@@ -49,132 +61,64 @@ def chain(module: nn.Module, blocks: Mapping[str, Part | Sequence[Part]]) -> nn.
         each = [parts] if isinstance(parts, str | nn.Module) else list(parts)
         if not each or "." in name:
             raise ValueError(f"block {name!r}: a name without dots and at least one part is needed")
-        found[name] = nn.Sequential(*map(find, each)) if len(each) > 1 else find(each[0])
+        found[name] = find(each[0])
+        if len(each) > 1:
+            found[name] = nn.Sequential(*map(find, each))
+            found[name].training = module.training
     made = nn.Sequential(OrderedDict(found))
+    made.training = module.training
     owners = [set(map(id, block.parameters())) for block in made]
     for name, parameter in module.named_parameters():
         count = sum(id(parameter) in own for own in owners)
         if count != 1:
             where = "no block" if count == 0 else f"{count} blocks"
             raise ValueError(f"parameter {name!r} belongs to {where}; it must belong to one")
+    if example is not None:
+        _compare(module, made, example)
     return made
 
 
-class Blocks:
-    """A chain with its loss, as functions that leave their input as it was.
-
-    Args:
-        network: its children, in order, are the blocks.
-        loss: (outputs [B, …], targets [B, …]) → a loss for each sample [B].
-    """
-
-    def __init__(self, network: nn.Sequential, loss: Loss) -> None:
-        self.chain, self.loss = network, loss
-        self._sizes: dict[torch.Size, list[int]] = {}
-        self._in_place: set[int] = set()
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """Those that require a gradient, in the order of the chain."""
-        return [p for p in self.chain.parameters() if p.requires_grad]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the tangents: float64 for a network in float64, else float32."""
-        wide = any(p.dtype == torch.float64 for p in self.parameters)
-        return torch.float64 if wide else torch.float32
-
-    def sizes(self, x: Tensor, y: Tensor) -> list[int]:
-        """Entries of each block's output for one sample; the first call of a shape measures.
-
-        Args:
-            x: inputs [B, …].
-            y: targets [B, …].
-
-        Raises:
-            ValueError: if no parameter requires a gradient, the blocks do not compose, or the loss
-                is not one number for each sample.
-        """
-        if x.shape[1:] not in self._sizes:
-            if not self.parameters:
-                raise ValueError("no parameter of the chain requires a gradient")
-            with same_function(self.chain), torch.no_grad():
-                outputs = [x]
-                for i, (name, block) in enumerate(self.chain._modules.items()):
-                    given = outputs[-1].clone()
-                    version = given._version
-                    outputs.append(apply(name, block, given))
-                    if given._version != version:
-                        self._in_place.add(i)
-                self.losses(outputs[-1], y)
-            self._sizes[x.shape[1:]] = [a[0].numel() for a in outputs[1:]]
-        return self._sizes[x.shape[1:]]
-
-    def block(self, i: int) -> Callable[[Tensor], Tensor]:
-        """A block as a function that leaves its input as it was."""
-        return lambda a: self.chain[i](self.given(i, a))
-
-    def given(self, i: int, a: Tensor) -> Tensor:
-        """What a block is handed: a copy of its input where it works in place."""
-        return a.clone() if i in self._in_place else a
-
-    def outputs(self, x: Tensor) -> Tensor:
-        """The chain as a function that leaves its input as it was."""
-        outputs: Tensor = self.chain(self.given(0, x))
-        return outputs
-
-    def losses(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """A loss for each sample [B]; raises ValueError if it is anything else."""
-        losses = self.loss(outputs, y)
-        if losses.shape != (len(y),):
-            raise ValueError(
-                f"the loss has shape {list(losses.shape)}; one number for each of the {len(y)} "
-                "samples is needed, without a reduction"
-            )
-        return losses
-
-    def mean_loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean loss over the batch, with its graph."""
-        return self.losses(self.outputs(x), y).mean()
-
-
-def backpropagate(blocks: Blocks, tangents: object, x: Tensor, y: Tensor) -> Tensor:
-    """Set ``.grad`` to ∇f of the mean loss; without tangents, the loss is returned detached."""
-    loss = blocks.mean_loss(x, y)
-    assign(blocks.parameters, vjp(loss, blocks.parameters))
-    return loss.detach()
-
-
-@contextmanager
-def same_function(network: nn.Module) -> Iterator[None]:
-    """Passes inside compute what the next pass outside computes, and leave no trace.
-
-    Running statistics stay as they are, dropout draws the masks it will draw again, and attention
-    takes the one kernel that has a forward mode.
-    """
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
-    kept = [(norm, dict(norm._buffers)) for norm in norms if norm.training]
-    devices = {p.device for p in network.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices), sdpa_kernel(SDPBackend.MATH):
-        for norm, buffers in kept:
-            norm._buffers.update(dict.fromkeys(buffers))
-        try:
-            yield
-        finally:
-            for norm, buffers in kept:
-                norm._buffers.update(buffers)
-
-
-def apply(name: str, block: nn.Module, a: Tensor) -> Tensor:
-    """Apply one block; raises ValueError that names it if it does not take a or gives no batch."""
+def _compare(module: nn.Module, made: nn.Sequential, example: Any) -> None:
+    """Refuse a chain that is another function than its network, in either mode of it."""
+    modes = [(part, part.training) for whole in (module, made) for part in whole.modules()]
+    now = module.training
     try:
-        output = block(a)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        if "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"block {name!r} does not take {list(a.shape)}: {reason}") from None
-    if not isinstance(output, Tensor) or output.shape[:1] != a.shape[:1]:
-        got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(f"block {name!r} gives {got}; a tensor [{len(a)}, …] is needed")
-    return output
+        for training in (now, not now):
+            if training != now:
+                module.train(training)
+                made.train(training)
+            with torch.no_grad(), differentiable(module):
+                difference = _difference(module, made, example)
+            if difference and not (difference.startswith("network") and training != now):
+                mode = "training" if training else "evaluation"
+                raise ValueError(f"in {mode} the blocks are another function: {difference}")
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _difference(module: nn.Module, made: nn.Sequential, example: Any) -> str:
+    """What is different between a network and its chain; empty if nothing is."""
+    draws = Draws()
+    positions, keywords = handed(module, example)
+    try:
+        with unchanged(module), same_random(module), draws.recorded():
+            expected = module(*positions, **keywords)
+    except FAILED as error:
+        return f"network does not take the example: {first_line(error)}"
+    try:
+        with unchanged(module), same_random(module), unchanged(made), draws.again():
+            found = made(example)
+    except FAILED as error:
+        return f"chain does not take the example: {first_line(error)}"
+    if not isinstance(expected, Tensor) or not isinstance(found, Tensor):
+        return f"network gives {type(expected).__name__}, chain {type(found).__name__}, not tensors"
+    if expected.shape != found.shape:
+        return f"network gives {list(expected.shape)}, chain {list(found.shape)}"
+    exact = not expected.dtype.is_floating_point
+    tolerance = 0.0 if exact else float(torch.finfo(expected.dtype).eps) ** 0.5
+    size = expected.abs().max()
+    off = (found - expected).abs().max()
+    if off <= tolerance * size:
+        return ""
+    return f"outputs are up to {float(off):.3g} off, of {float(size):.3g} at most"

@@ -30,15 +30,24 @@ def backpropagation(f: Scalar, x: Tensor) -> Tensor:
 
     Returns:
         [*B, n].
+
+    Raises:
+        ValueError: if f gives anything but a real number for each point, or computes it outside of
+            torch.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(f(x).sum(), x)
+        value = _one_for_each(f(x), x)
+        if not value.requires_grad:
+            return _constant(f, x, torch.ones_like(x), value, torch.zeros_like(x))
+        (gradient,) = torch.autograd.grad(value.sum(), x, materialize_grads=True)
     return gradient
 
 
 def forward_derivatives(f: Scalar, x: Tensor, directions: Tensor) -> Tensor:
     """dᵢ = ∇f(x)·vᵢ for all points and tangents in one dual pass, no backward pass.
+
+    Forward mode does not see `torch.no_grad` inside f, as reverse mode does; both see ``detach``.
 
     Args:
         f: [*B, n] → [*B].
@@ -47,12 +56,36 @@ def forward_derivatives(f: Scalar, x: Tensor, directions: Tensor) -> Tensor:
 
     Returns:
         [*B, k].
+
+    Raises:
+        ValueError: as `backpropagation`.
     """
     points = x.unsqueeze(-2).expand_as(directions).contiguous()
     with forward_ad.dual_level():
         value = f(forward_ad.make_dual(points, directions.contiguous()))
-        tangent = forward_ad.unpack_dual(value).tangent
-    return torch.zeros_like(value) if tangent is None else tangent
+        value, tangent = forward_ad.unpack_dual(_one_for_each(value, points))
+    if tangent is None:
+        return _constant(f, points, directions, value, torch.zeros_like(value))
+    return tangent
+
+
+def _one_for_each(value: object, x: Tensor) -> Tensor:
+    """What f gives, if it is a real number for each point."""
+    shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if not isinstance(value, Tensor) or shape != x.shape[:-1] or value.is_complex():
+        got = type(value).__name__ if shape is None else f"{list(shape)} of {kind}"
+        raise ValueError(f"f gives {got} for points {list(x.shape)}: one real number each is needed")
+    return value
+
+
+def _constant(f: Scalar, x: Tensor, step: Tensor, value: Tensor, zeros: Tensor) -> Tensor:
+    """Zeros, if it is true that f does not depend on x."""
+    if not torch.equal(f(x.detach() + step), value):
+        raise ValueError(
+            "f has no derivative though it depends on its points: it is computed outside of torch "
+            "(by NumPy, .item()), detached, or rounded"
+        )
+    return zeros
 
 
 def known_derivatives(gradient: Tensor, directions: Tensor) -> Tensor:

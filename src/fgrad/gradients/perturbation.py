@@ -1,40 +1,49 @@
 """Gradients of a network from perturbed activations or weights (sections 4.4 and 4.5).
 
-A network is a chain of blocks (`fgrad.gradients.chain`). What the tangents perturb, `activations`
-or `weights`, and where directional derivatives come from are looked up in
+What the tangents perturb, `activations` of a chain of blocks (`fgrad.gradients.chain`) or `weights`
+of any module, and where directional derivatives come from are looked up in
 `fgrad.gradients.registry.MODES`: from the true gradients (``sim``: the same numbers, cheaper) or
-from forward-mode differentiation (``fwad``). For the same tangents both give the same gradient;
-batch norm in training mode couples the samples of a batch, so there a sample's derivatives differ
-and only their sum over the batch agrees.
+from forward-mode differentiation (``fwad``). For the same tangents both give the same gradient, and
+k ≥ n independent tangents give ∇f. Where that cannot be, the network is refused.
 
 Source: the paper, sections 3, 4.4 and 4.5.
 """
 
+import operator
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fgrad.gradients.approach import Approach, has_law
-from fgrad.gradients.chain import Blocks, Loss, same_function
+from fgrad.gradients.approach import APPROACHES, Approach, has_law
+from fgrad.gradients.blocks import Blocks, Loss
 from fgrad.gradients.explicit import Tangents
 from fgrad.gradients.jacobians import vjp
+from fgrad.gradients.kernels import compiled
 from fgrad.gradients.registry import MODES
+from fgrad.gradients.state import same_random
+from fgrad.gradients.tail import attached
 
 CROSS_ENTROPY: Loss = partial(cross_entropy, reduction="none")
 
 
 class Perturbation:
-    """Fills ``.grad`` of a chain's parameters with a gradient estimate; any optimiser goes on.
+    """Fills ``.grad`` of a network's parameters with a gradient estimate; any optimiser goes on.
+
+    A call is a forward and a backward pass in one: it changes running statistics and random states
+    once, as a plain pass does. It overwrites ``.grad``, unless told to ``accumulate``.
 
     Args:
-        chain: its children, in order, are the blocks.
-        approach: sampler, aggregation and options; without an aggregation it is backpropagation.
+        network: for tangents of activations a chain, an `nn.Sequential` whose children, in order,
+            are the blocks; any module otherwise.
+        approach: sampler, aggregation and options, or one of
+            `fgrad.gradients.approach.APPROACHES` by name; without an aggregation it is
+            backpropagation.
         k: number of tangents.
-        generator: tangents are drawn from it, on its device; the chain's device. ``None`` seeds one
-            with 0.
+        generator: tangents are drawn from it, on its device; the network's device. ``None`` seeds
+            one with 0.
         loss: (outputs [B, …], targets [B, …]) → a loss for each sample [B]; its mean is minimised.
         perturb: what the tangents perturb.
         mode: where directional derivatives come from.
@@ -42,10 +51,13 @@ class Perturbation:
             estimate sampled from its exact law (``exact``, O(n) for any k). ``auto`` is exact where
             a law is known.
         chunk: tangents of one forward-mode pass; ``None`` for all at once.
+        scaler: whose scale the losses, and so ``.grad``, are multiplied by, as
+            ``scaler.scale(loss).backward()`` would; needed for autocast in float16.
 
     Raises:
-        ValueError: if options contradict each other; when called, if the blocks do not compose, or
-            the loss is not one number for each sample.
+        ValueError: if options contradict each other, or activations of what is no chain are to be
+            perturbed; when called, if the blocks do not compose, something in the network or the
+            loss cannot be derived, or the loss is not one number for each sample.
         MemoryError: when called, if the explicit tangents do not fit in memory.
 
     Example:
@@ -58,8 +70,8 @@ class Perturbation:
 
     def __init__(
         self,
-        chain: nn.Sequential,
-        approach: Approach,
+        network: nn.Module,
+        approach: Approach | str,
         k: int | None = None,
         generator: torch.Generator | None = None,
         *,
@@ -68,11 +80,12 @@ class Perturbation:
         mode: Literal["sim", "fwad"] = "sim",
         sampling: Literal["auto", "exact", "explicit"] = "auto",
         chunk: int | None = None,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
+        approach = _approach(approach)
         if (approach.aggregation is None) != (k is None):
             raise ValueError(f"k = {k}: backpropagation has no tangents, an aggregation needs some")
-        if k is not None and k < 1:
-            raise ValueError(f"k = {k}: at least one tangent is needed")
+        k, chunk = _count("k", k), _count("chunk", chunk)
         for name, value, allowed in (
             ("perturb", perturb, ("activations", "weights")),
             ("mode", mode, ("sim", "fwad")),
@@ -86,44 +99,68 @@ class Perturbation:
                 "sampling exact needs perturb weights, mode sim, normal tangents and an "
                 "aggregation whose law is known"
             )
-        self.chain, self.approach, self.k, self.loss = chain, approach, k, loss
-        self.perturb, self.chunk = perturb, chunk
+        _check_network(network, None if k is None else perturb)
+        self.chain, self.approach, self.k, self.loss = network, approach, k, loss
+        self.perturb, self.chunk, self.scaler = perturb, chunk, scaler
         self.exact = lawful and sampling != "explicit"
         if generator is None:
-            device = next((p.device for p in chain.parameters()), None)
+            device = next((p.device for p in network.parameters()), None)
             generator = torch.Generator(device or "cpu").manual_seed(0)
         self.generator = generator
-        self._blocks = Blocks(chain, loss)
+        whole = perturb == "weights" or type(network).forward is not nn.Sequential.forward
+        scaled = loss if scaler is None else lambda outputs, y: scaler.scale(loss(outputs, y))
+        self._blocks = Blocks(network, scaled, whole)
         self._tangents = None if k is None else Tangents(approach, k, generator, chunk)
         kind = f"{perturb}-{'exact' if self.exact else mode}"
         self._gradient = MODES["backpropagation" if k is None else kind]
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Overwrite ``.grad`` of every parameter that requires a gradient.
+    def __call__(self, x: Any, y: Any, accumulate: bool = False) -> Tensor:
+        """Set ``.grad`` of every parameter that requires a gradient.
 
         Args:
-            x: inputs [B, …].
-            y: targets [B, …].
+            x: inputs [B, …]; to a module that is no chain also a tuple of its arguments or a dict
+                of them by name.
+            y: targets [B, …], whatever the loss takes.
+            accumulate: add to the ``.grad`` that is there, as ``backward`` does.
 
         Returns:
             The mean loss before any step, detached.
         """
+        if self.scaler is None and _in_float16(self._blocks.parameters):
+            raise ValueError(
+                "autocast in float16 loses small gradients: Perturbation(…, scaler=GradScaler()), "
+                "or autocast in bfloat16"
+            )
         self._blocks.sizes(x, y)
+        before = [p.grad for p in self.parameters]
         for parameter in self.parameters:
             parameter.grad = None
-        return self._gradient(self._blocks, self._tangents, x, y)
+        try:
+            loss = self._gradient(self._blocks, self._tangents, x, y)
+        except BaseException:
+            for parameter, grad in zip(self.parameters, before, strict=True):
+                parameter.grad = grad
+            raise
+        if accumulate:
+            for parameter, grad in zip(self.parameters, before, strict=True):
+                if grad is not None:
+                    parameter.grad = grad if parameter.grad is None else grad + parameter.grad
+        return loss if self.scaler is None else loss / self.scaler.get_scale()
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters whose gradient is estimated, in the order of the weight tangents."""
         return self._blocks.parameters
 
-    def true_gradient(self, x: Tensor, y: Tensor) -> list[Tensor]:
+    def true_gradient(self, x: Any, y: Any) -> list[Tensor]:
         """∇f of the mean loss for each of `parameters`, by backpropagation; nothing is changed."""
-        with same_function(self.chain):
-            return vjp(self._blocks.mean_loss(x, y), self.parameters)
+        self._blocks.sizes(x, y)
+        with self._blocks.unchanged(), same_random(self.chain):
+            found = vjp(self._blocks.mean_loss(x, y), self.parameters)
+        scale = 1.0 if self.scaler is None else self.scaler.get_scale()
+        return found if scale == 1 else [g / scale for g in found]
 
-    def n(self, x: Tensor, y: Tensor) -> int:
+    def n(self, x: Any, y: Any) -> int:
         """Dimension of the space the tangents live in, for such inputs and targets.
 
         Raises:
@@ -136,3 +173,54 @@ class Perturbation:
         if self._tangents is not None and not self.exact:
             self._tangents.check(n, self._blocks.dtype)
         return n
+
+
+def _approach(approach: Approach | str) -> Approach:
+    found = APPROACHES.get(approach) if isinstance(approach, str) else approach
+    if not isinstance(found, Approach):
+        raise ValueError(f"approach = {approach!r}; an Approach or one of {', '.join(APPROACHES)}")
+    return found
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1 or isinstance(value, bool):
+        raise ValueError(f"{name} = {value!r}: at least one tangent is needed, a whole number")
+    return count
+
+
+def _check_network(network: nn.Module, perturb: str | None) -> None:
+    """Refuse what would be run otherwise than it stands there; backpropagation takes any module."""
+    kind = type(network).__name__
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"network = {kind}; a torch.nn.Module is needed")
+    if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise ValueError(f"{kind} would not see these gradients; give its .module instead")
+    if perturb != "activations":
+        return
+    if compiled(network):
+        raise ValueError(
+            "a compiled chain has no blocks to be perturbed: compile the blocks instead, or give "
+            "the chain that was compiled"
+        )
+    if not isinstance(network, nn.Sequential) or type(network).forward is not nn.Sequential.forward:
+        raise ValueError(
+            f"{kind} is no chain of blocks: chain(module, blocks, example=x) makes one, or perturb "
+            "weights, which takes any module"
+        )
+    if attached(network):
+        raise ValueError(
+            "the chain itself has hooks or a forward of its own, which no block would run; attach "
+            "them to its blocks"
+        )
+
+
+def _in_float16(parameters: list[nn.Parameter]) -> bool:
+    """Whether an autocast in float16 is on where the network is."""
+    device = next((p.device.type for p in parameters), "cpu")
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16

@@ -76,7 +76,7 @@ KNOWN: Registry[Callable[..., "Tensor"]] = Registry(
 
 MODES: Registry[Callable[..., "Tensor"]] = Registry(
     {
-        "backpropagation": "fgrad.gradients.chain:backpropagate",
+        "backpropagation": "fgrad.gradients.blocks:backpropagate",
         "activations-sim": "fgrad.gradients.activations:simulated",
         "activations-fwad": "fgrad.gradients.activations:forward",
         "weights-sim": "fgrad.gradients.weights:simulated",

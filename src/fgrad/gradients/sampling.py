@@ -62,7 +62,8 @@ def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Genera
     correction = float(law.expected_ratio(n, k)) if approach.scale else 1.0
     if law.certain(n, k):
         return gradient / correction
-    norm = gradient.norm()
+    # squares of entries beyond 1e19 are beyond float32
+    norm = torch.linalg.vector_norm(gradient, dtype=torch.float64)
     unit = gradient / norm.clamp_min(torch.finfo(gradient.dtype).tiny)
     across = torch.empty_like(gradient).normal_(generator=generator)
     across -= (across @ unit) * unit

@@ -4,22 +4,34 @@ See `fgrad.gradients.perturbation`: the estimate of a block output's gradient is
 the samples of the batch, and a linear layer need not see every sample of it.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import final
 
 from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from fgrad.gradients.kernels import compiled
 
 
-@runtime_checkable
-class Tailed(Protocol):
-    """A module whose output is ``skip + tail(hidden)``, where ``skip, hidden = body(x)``."""
+class Tailed(nn.Module):
+    """A module that is ``skip + tail(hidden)`` by definition, where ``skip, hidden = body(x)``."""
 
     @property
+    @abstractmethod
     def tail(self) -> nn.Linear:
-        """The layer that ends the module."""
+        """The layer that ends the module; ``body`` may use it too."""
 
+    @abstractmethod
     def body(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """All of the module before it."""
+
+    @final
+    def forward(self, x: Tensor) -> Tensor:
+        """The module's output [B, T, m]."""
+        skip, hidden = self.body(x)
+        narrowed: Tensor = self.tail(hidden)
+        return skip + narrowed
 
 
 @dataclass(frozen=True)
@@ -52,11 +64,40 @@ class Tail:
 
 
 def split(block: nn.Module, a: Tensor) -> Tail | None:
-    """Apply a block that ends in a linear layer up to there; ``None`` for any other block."""
-    *first, last = block if isinstance(block, nn.Sequential) and len(block) else [block]
-    if not isinstance(last, Tailed):
+    """Apply a block that ends in a linear layer up to there; ``None`` for any other block.
+
+    So it is for a block that anything is attached to: the shortcut goes past hooks, and a layer
+    that is parametrised, frozen or of a subclass need not be linear in its own weight.
+    """
+    *first, last = block if type(block) is nn.Sequential and len(block) else [block]
+    if not isinstance(last, Tailed) or type(last).forward is not Tailed.forward:
+        return None
+    layer = last.tail
+    if not plain(layer) or any(map(attached, {block, last, layer})) or attached(hooks):
+        return None
+    if not all(p.requires_grad for p in last.parameters()):
         return None
     for part in first:
         a = part(a)
     skip, hidden = last.body(a)
-    return Tail(skip, hidden, last.tail)
+    return Tail(skip, hidden, layer)
+
+
+def plain(layer: nn.Module) -> bool:
+    """Whether a layer is torch's linear layer, its weight and bias its own parameters."""
+    kinds = [type(layer._parameters.get(name, name)) for name in ("weight", "bias")]
+    return type(layer) is nn.Linear and kinds[0] is nn.Parameter and kinds[1] is not str
+
+
+HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
+    "_global_forward_hooks", "_global_forward_pre_hooks",
+    "_global_backward_hooks", "_global_backward_pre_hooks",
+)  # fmt: skip
+
+
+def attached(where: object) -> bool:
+    """Whether a module, or torch to all modules, has hooks, or it has another forward or call."""
+    own = vars(where)
+    another = isinstance(where, nn.Module) and ("forward" in own or compiled(where))
+    return another or any(own.get(name) for name in HOOKS)

@@ -5,21 +5,26 @@ n is the number of parameters that require a gradient, and d = Vᵀ∇f is one v
 Source: the paper, sections 3, 4.4 and 4.5.
 """
 
+from contextlib import nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from fgrad.gradients.chain import Blocks, same_function
+from fgrad.gradients.agreement import agreed
+from fgrad.gradients.blocks import Blocks
+from fgrad.gradients.draws import Draws
 from fgrad.gradients.estimators import coefficients, combine
 from fgrad.gradients.explicit import Tangents, drawn
-from fgrad.gradients.jacobians import assign, jvp, unflatten, vjp
+from fgrad.gradients.jacobians import assign, flatten, jvp, unflatten, vjp
 from fgrad.gradients.sampling import sample
 
 
-def simulated(blocks: Blocks, tangents: Tangents, x: Tensor, y: Tensor) -> Tensor:
+def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """Directional derivatives of explicit tangents from the true gradient.
 
     Args:
-        blocks: the chain, whose ``.grad`` are set.
+        blocks: the network, whose ``.grad`` are set.
         tangents: what the estimate is made with.
         x: inputs [B, …].
         y: targets [B, …].
@@ -33,44 +38,55 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Tensor, y: Tensor) -> Tenso
     """
     loss, parameters = blocks.mean_loss(x, y), blocks.parameters
     with tangents.in_full_precision():
-        gradient = torch.cat([g.flatten() for g in vjp(loss, parameters)])
+        gradient = flatten(vjp(loss, parameters), blocks.dtype)
         v = drawn(tangents, len(gradient), blocks.dtype)
         c = coefficients(tangents.approach, v, v @ gradient)
         assign(parameters, unflatten(combine(c[None], v)[0], parameters))
     return loss.detach()
 
 
-def exact(blocks: Blocks, tangents: Tangents, x: Tensor, y: Tensor) -> Tensor:
+def exact(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """The estimate drawn from its exact law, in O(n) for any k; arguments as of `simulated`."""
     loss, parameters = blocks.mean_loss(x, y), blocks.parameters
     with tangents.in_full_precision():
-        gradient = torch.cat([g.flatten() for g in vjp(loss, parameters)])
+        gradient = flatten(vjp(loss, parameters), blocks.dtype)
         estimate = sample(tangents.approach, gradient, tangents.k, tangents.generator)
         assign(parameters, unflatten(estimate, parameters))
     return loss.detach()
 
 
-def forward(blocks: Blocks, tangents: Tangents, x: Tensor, y: Tensor) -> Tensor:
+def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """Directional derivatives by forward mode: forward passes alone, no graph at all.
 
     Arguments and result as of `simulated`.
+
+    Raises:
+        ValueError: as `simulated`, or if forward and reverse mode disagree on the network.
     """
     parameters = blocks.parameters
-    names = [name for name, p in blocks.chain.named_parameters() if p.requires_grad]
+    agreed(blocks, x, y)
     v = drawn(tangents, sum(p.numel() for p in parameters), blocks.dtype)
-
-    def mean_loss(values: tuple[Tensor, ...]) -> Tensor:
-        named = dict(zip(names, values, strict=True))
-        outputs = torch.func.functional_call(blocks.chain, named, (blocks.given(0, x),))
-        return blocks.losses(outputs, y).mean()
-
-    values = tuple(p.detach() for p in parameters)
-    derivatives = []
-    with torch.no_grad():
-        for some in v.split(tangents.chunk or len(v)):
-            with same_function(blocks.chain):
-                derivatives.append(jvp(mean_loss, values, tuple(unflatten(some, parameters)))[1])
+    draws = blocks.draws(x, y)
+    d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
+    if blocks.now.draws and not draws:  # for the first time
+        draws = blocks.draws(x, y)
+        d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
+    with blocks.passes(draws) if draws else nullcontext(), torch.no_grad():
         loss = blocks.mean_loss(x, y)
-    c = coefficients(tangents.approach, v, torch.cat(derivatives))
-    assign(parameters, unflatten(combine(c[None], v)[0], parameters))
+    with tangents.in_full_precision():
+        c = coefficients(tangents.approach, v, d)
+        assign(parameters, unflatten(combine(c[None], v)[0], parameters))
     return loss
+
+
+def _derivatives(
+    blocks: Blocks, x: Any, y: Any, v: Tensor, chunk: int | None, draws: Draws
+) -> Tensor:
+    """Of the mean loss along the tangents [k, n]: [k]."""
+    parameters, found = blocks.parameters, []
+    for some in v.split(chunk or len(v)):
+        parts = tuple(unflatten(some, parameters))
+        with blocks.passes(draws), torch.no_grad():
+            f, values = blocks.of_weights(x, y)
+            found.append(jvp(f, values, parts, "the network")[1].to(v.dtype))
+    return torch.cat(found)

@@ -15,6 +15,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from fgrad.gradients.tail import Tailed
+
 
 def fc(
     channels: int, size: int, classes: int, width: int | None = None, reduce: int = 1
@@ -143,7 +145,7 @@ class _Embedding(nn.Module):
         return torch.cat([token, patches], 1) + self.positions
 
 
-class _Encoder(nn.Module):
+class _Encoder(Tailed):
     """An encoder block, [B, T, hidden] → [B, T, hidden], or → [B, 1, hidden] of the first token.
 
     Torchvision's block costs a third more: its attention fills and copies tensors three times the
@@ -169,11 +171,6 @@ class _Encoder(nn.Module):
             nn.init.zeros_(bias)
         for bias in (self.widen.bias, self.narrow.bias):
             nn.init.normal_(bias, std=1e-6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip, hidden = self.body(x)
-        narrowed: Tensor = self.narrow(hidden)
-        return skip + narrowed
 
     @property
     def tail(self) -> nn.Linear:

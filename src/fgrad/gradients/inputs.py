@@ -1,0 +1,56 @@
+"""What networks are given: a tensor, or tensors in a tuple, a list or a dict."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+FAILED = RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError
+"""What a module raises on inputs that it was not made for."""
+
+
+def first_line(error: BaseException) -> str:
+    """An error's message in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def tensors(x: Any) -> Iterator[Tensor]:
+    """All tensors of an input, in order."""
+    if isinstance(x, Tensor):
+        yield x
+    elif isinstance(x, Mapping):
+        for value in x.values():
+            yield from tensors(value)
+    elif isinstance(x, tuple | list):
+        for value in x:
+            yield from tensors(value)
+
+
+def mapped(f: Callable[[Tensor], Tensor], x: Any) -> Any:
+    """The same input with f of each tensor."""
+    if isinstance(x, Tensor):
+        return f(x)
+    if isinstance(x, Mapping):
+        return {name: mapped(f, value) for name, value in x.items()}
+    if isinstance(x, tuple | list):
+        return tuple(mapped(f, value) for value in x)
+    return x
+
+
+def handed(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of a module for an input.
+
+    A dict goes by keywords and a tuple by position where ``forward`` takes them so; anything else,
+    and whatever an `nn.Sequential` is given, as it is.
+    """
+    if isinstance(x, Tensor) or isinstance(module, nn.Sequential):
+        return (x,), {}
+    positions, keywords = (tuple(x), {}) if isinstance(x, tuple | list) else ((), x)
+    if not isinstance(keywords, Mapping):
+        return (x,), {}
+    try:
+        inspect.signature(module.forward).bind(*positions, **keywords)
+    except TypeError:
+        return (x,), {}
+    return positions, dict(keywords)

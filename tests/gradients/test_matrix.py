@@ -1,0 +1,44 @@
+"""Networks of every kind: the gradient of a reference in every mode, or a refusal; never another."""
+
+from itertools import product
+
+import pytest
+from kinds import KINDS
+from matrix import MODES, PAGE, PERTURBED, TOLERANCE, cells, said
+
+REFUSED = {
+    "spectral norm": "weights",
+    "weight norm": "weights",
+    "weight norm by hooks": "weights",
+    "rounding by a function of one's own": "both",
+    "weights under no_grad": "both",
+    "randomised ReLU": "both",
+}
+"""Kinds that forward mode refuses: where tangents perturb weights, or both."""
+
+ALWAYS = {"checkpointed block, reentrant": "torch.utils.checkpoint", "output cut off": "detached"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("perturb", PERTURBED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_is_that_of_a_reference_or_refused(kind, perturb, mode):
+    found = cells(kind, perturb, mode)
+    for (_, dtype, _), cell in found.items():
+        assert cell.refused or cell.off < TOLERANCE[dtype]
+    refused = {cell.refused for cell in found.values() if cell.refused}
+    if kind in ALWAYS:
+        assert perturb == "weights" or all(ALWAYS[kind] in line for line in refused)
+        assert perturb == "weights" or len(refused) > 0
+    elif mode == "sim" or REFUSED.get(kind) not in ("both", perturb):
+        assert not refused
+    else:
+        assert refused
+    # what the page says of this kind
+    row = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| {kind} |"))
+    entry = row.split("|")[2 + list(product(PERTURBED, MODES)).index((perturb, mode))]
+    assert without_digits(entry) == without_digits(said(found))
+
+
+def without_digits(entry: str) -> str:
+    return entry.partition("(")[0].strip() + entry.partition(")")[2].strip()
