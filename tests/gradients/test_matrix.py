@@ -13,6 +13,7 @@ REFUSED = {
     "rounding by a function of one's own": "both",
     "weights under no_grad": "both",
     "randomised ReLU": "both",
+    "checkpointed block": "both",
 }
 """Kinds that forward mode refuses: where tangents perturb weights, or both."""
 

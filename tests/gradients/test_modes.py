@@ -9,7 +9,6 @@ from chains import (
     Largest,
     activation_gradients,
     batch,
-    differ,
     dropping,
     gradients,
     name_of,

@@ -22,10 +22,9 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fgrad.gradients import activations, explicit, laws, perturbation
+from fgrad.gradients import explicit, laws, perturbation
 from fgrad.gradients.approach import Approach
 from fgrad.gradients.perturbation import Perturbation
-from fgrad.problems import models
 
 
 def plain_aggregation(name: str, v: Tensor, g: Tensor) -> Tensor:
@@ -300,25 +299,6 @@ def test_the_algebra_of_the_tangents_is_not_done_in_bfloat16(perturb, seen):
     kinds = {t.dtype for one in seen for t in one}
     assert kinds <= {torch.float32, torch.float64}
     assert kinds
-
-
-def test_a_tail_gives_what_the_whole_block_gives(monkeypatch):
-    net = models.vit(1, 28, 10, None, 16).double()
-    nn.init.normal_(net[-1][-1].weight)
-    x = torch.randn(6, 1, 28, 28, dtype=torch.float64)
-    y = torch.arange(6)
-    found = []
-    split = activations.split
-
-    def watched(block: nn.Module, a: Tensor) -> object:
-        found.append(split(block, a))
-        return found[-1]
-
-    monkeypatch.setattr(activations, "split", watched)
-    short = gradients(net, x, y, 4)
-    assert [tail is not None for tail in found] == [True] * 5 + [False]
-    monkeypatch.setattr(activations, "split", lambda block, a: None)
-    same(short, gradients(net, x, y, 4))
 
 
 # --- errors ----------------------------------------------------------------------------------

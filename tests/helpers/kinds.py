@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
@@ -44,7 +43,9 @@ def words(*middle: nn.Module) -> nn.Sequential:
 
 def with_dropout() -> nn.Sequential:
     transposed = Of(lambda x, drop: drop(x.mT).mT, nn.Dropout(0.5))
-    net = words(transposed, nn.Dropout(0.3), nn.LayerNorm(4), nn.AlphaDropout(0.2), nn.Dropout1d(0.2))
+    net = words(
+        transposed, nn.Dropout(0.3), nn.LayerNorm(4), nn.AlphaDropout(0.2), nn.Dropout1d(0.2)
+    )
     net[0].insert(0, nn.Dropout(0.2))
     net[2].append(nn.Dropout(0.1))
     return net
@@ -119,7 +120,7 @@ class Counting(nn.Module):
 
 
 def numpy_noise(x: Tensor) -> Tensor:
-    return x + 0.1 * torch.as_tensor(np.random.randn(*x.shape), dtype=x.dtype)  # noqa: NPY002
+    return x + 0.1 * torch.as_tensor(np.random.randn(*x.shape), dtype=x.dtype)
 
 
 def hidden_weight(x: Tensor) -> Tensor:
@@ -193,8 +194,8 @@ KINDS: dict[str, Callable[[], nn.Sequential]] = {
     "CNN, group norm": lambda: images(nn.GroupNorm(2, 2), nn.ReLU()),
     "channels_last, dropout": channels_last,
     "dropout in every place": with_dropout,
-    "LSTM": lambda: words(Of(lambda x, l: l(x)[0], nn.LSTM(4, 4, 2, batch_first=True, dropout=0.2))),
-    "GRU": lambda: words(Of(lambda x, l: l(x)[0], nn.GRU(4, 4, batch_first=True))),
+    "LSTM": lambda: words(Of(lambda x, rnn: rnn(x)[0], nn.LSTM(4, 4, 2, batch_first=True, dropout=0.2))),
+    "GRU": lambda: words(Of(lambda x, rnn: rnn(x)[0], nn.GRU(4, 4, batch_first=True))),
     "multi-head attention": attention,
     "encoder layer": encoder,
     "encoder layer, samples second": lambda: encoder(batch_first=False),
@@ -241,5 +242,3 @@ def made(kind: str, dtype: torch.dtype) -> tuple[nn.Sequential, Tensor, Tensor]:
     torch.manual_seed(0)
     net = KINDS[kind]().to(dtype)
     return net, *batch(net, dtype)
-
-

@@ -37,7 +37,7 @@ class Cell:
 
 def seeded() -> None:
     torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
+    np.random.seed(3)
 
 
 def projected(v: Tensor, g: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def state(net: nn.Module) -> list[object]:
     """Buffers, counters, weights, and where the generators stand."""
     counters = [getattr(m, name, None) for m in net.modules() for name in ("calls", "sizes")]
     buffers = [b.clone() for b in net.buffers()]
-    numpys = np.random.get_state()[1].copy()  # noqa: NPY002
+    numpys = np.random.get_state()[1].copy()
     weights = [p.detach().clone() for p in net.parameters()]
     return [*buffers, *weights, torch.get_rng_state(), numpys, copy.deepcopy(counters)]
 
@@ -141,7 +141,9 @@ def cell(
         expected = reference(plain, x, y, k, perturb)
     assert alike(after, state(plain), 1e-5), "a step left another state than a plain pass"
     largest = max(float(one.abs().max()) for one in expected)
-    return Cell(max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True)) / largest)
+    return Cell(
+        max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True)) / largest
+    )
 
 
 def cells(kind: str, perturb: str, mode: str) -> dict[tuple[bool, torch.dtype, bool], Cell]:
@@ -156,7 +158,11 @@ def said(found: dict[tuple[bool, torch.dtype, bool], Cell]) -> str:
         return "refused"
     off = max(one.off for (_, dtype, _), one in found.items() if dtype == torch.float64)
     equal = f"equal ({off:.0e})" if off else "equal"
-    return f"{equal}; refused in {'training' if True in refused else 'evaluation'}" if refused else equal
+    return (
+        f"{equal}; refused in {'training' if True in refused else 'evaluation'}"
+        if refused
+        else equal
+    )
 
 
 def table() -> str:

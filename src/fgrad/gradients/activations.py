@@ -179,5 +179,6 @@ def local_through(tail: Tail, block: nn.Module, output: Tensor, c: Tensor, part:
     derived = [(a, g) for a, g in ((tail.skip, estimate), (tail.hidden, hidden)) if a.requires_grad]
     if derived:
         assign(parameters, vjp([a for a, _ in derived], parameters, [g for _, g in derived]))
-    mine = [p for p in (tail.layer.weight, tail.layer.bias) if p is not None]
-    assign(mine, [weight, bias][: len(mine)])
+    assign([tail.layer.weight], [weight])
+    if tail.layer.bias is not None:
+        assign([tail.layer.bias], [bias])

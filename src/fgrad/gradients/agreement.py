@@ -7,6 +7,7 @@ computed in forward mode, the right side in reverse mode, once for each kind of 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,7 +45,8 @@ def agreed(blocks: Blocks, x: Any, y: Any) -> None:
     with same_random(blocks.network), torch.no_grad():
         if blocks.whole:
             f, values = blocks.of_weights(x, y)
-            blocks.now.coupled = _compare(blocks, f, values, "the network")
+            plain = partial(blocks.mean_loss, x, y)
+            blocks.now.coupled = _compare(blocks, f, values, "the network", plain)
             return
         a = blocks.frozen(0)(x)
         coupled = False
@@ -55,8 +57,17 @@ def agreed(blocks: Blocks, x: Any, y: Any) -> None:
     blocks.now.coupled = coupled
 
 
-def _compare(blocks: Blocks, f: Callable[[Any], Tensor], at: Any, what: str) -> bool:
-    """Refuse f where the modes disagree; whether its samples depend on one another."""
+def _compare(
+    blocks: Blocks,
+    f: Callable[[Any], Tensor],
+    at: Any,
+    what: str,
+    plain: Callable[[], Tensor] | None = None,
+) -> bool:
+    """Refuse f where the modes disagree; whether its samples depend on one another.
+
+    Reverse mode derives f at copies of ``at``, or a plain pass of a network by its parameters.
+    """
     generator = torch.Generator(next(tensors(at)).device).manual_seed(0)
 
     def drawn(one: Tensor, *size: int) -> Tensor:
@@ -68,10 +79,10 @@ def _compare(blocks: Blocks, f: Callable[[Any], Tensor], at: Any, what: str) -> 
         value = f(at)
     w = drawn(value)
     leaves = mapped(lambda one: one.detach().requires_grad_(), at)
-    with blocks.passes(draws), torch.enable_grad():
-        value = f(leaves)
+    with blocks.passes(draws), torch.enable_grad(), blocks.unchanged():
+        value = plain() if plain else f(leaves)
         with draws.no_more():
-            backward = vjp(value, list(tensors(leaves)), w)
+            backward = vjp(value, blocks.parameters if plain else list(tensors(leaves)), w)
     coupled, off, size = False, 0.0, 0.0
     for _ in range(TANGENTS):
         u = mapped(lambda one: drawn(one, 1), at)

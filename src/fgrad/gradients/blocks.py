@@ -4,7 +4,7 @@ Tangents of activations need a chain, an `nn.Sequential` whose children are the 
 of weights any module is one block.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +85,10 @@ class Blocks:
                 the loss gives what has no derivative, or the loss is not one number a sample.
         """
         modes = tuple(module.training for module in self.network.modules())
-        shapes = tuple((t.shape[1:], t.dtype, len(t) > 1) if t.ndim else None for t in tensors(x))
-        key = shapes, modes
+        kinds = [
+            (t.ndim if self.whole else t.shape[1:], t.dtype, t.shape[:1] > (1,)) for t in tensors(x)
+        ]
+        key = tuple(kinds), modes
         if key not in self._found:
             self._found[key] = self._measured(x, y)
         self.now = self._found[key]
@@ -96,6 +98,8 @@ class Blocks:
         if not self.parameters:
             raise ValueError("no parameter of the network requires a gradient")
         for name, parameter in self.network.named_parameters():
+            if isinstance(parameter, nn.parameter.UninitializedParameter):
+                raise ValueError(f"parameter {name!r} has no size before a first plain pass")
             if parameter.is_complex():
                 raise ValueError(f"parameter {name!r} is {parameter.dtype}; real ones are needed")
         for one in tensors(x):
@@ -135,7 +139,10 @@ class Blocks:
     ) -> tuple[list[int], set[int]]:
         """A pass through blocks, one block's graph at a time."""
         a, sizes, in_place, trained = x, [], set(), False
+        # parameters and inputs of blocks, on which others may depend by their own input alone
+        others: list[Tensor] = list(self.parameters)
         for i, (name, block) in enumerate(named):
+            own = set(map(id, block.parameters()))
             trained |= any(p.requires_grad for p in block.parameters())
             given = mapped(Tensor.clone, a)
             versions = [t._version for t in tensors(given)]
@@ -144,10 +151,16 @@ class Blocks:
                 in_place.add(i)
             if name:
                 _check(name, output, next(tensors(a)), trained)
+                beside = [t for t in others if id(t) not in own]
+                _refuse(f"block {name!r}", output, beside)
                 sizes.append(output[0].numel())
+                others += [t for t in tensors(a) if t.requires_grad]
                 output = output.detach().requires_grad_(trained)
             a = output
-        if not self.losses(a, y).requires_grad:
+        losses = self.losses(a, y)
+        if named[0][0]:
+            _refuse("the loss", losses, [t for t in others if t is not a])
+        if not losses.requires_grad:
             raise ValueError(
                 "the loss has no derivative: outputs or loss are computed outside of torch, "
                 "under no_grad() or detached"
@@ -172,7 +185,7 @@ class Blocks:
 
     def frozen(self, i: int) -> Callable[[Any], Tensor]:
         """As `block`, and it leaves the block's state as it was."""
-        name, block = self.named[i]
+        block = self.named[i][1]
 
         def pure(a: Any) -> Tensor:
             with unchanged(block, () if i else self.now.moving):
@@ -237,9 +250,9 @@ class Blocks:
         """The random draws of this step, made in a pass of their own where it draws at all."""
         draws = Draws()
         if self.now.draws:
-            with self.unchanged(), differentiable(self.network), torch.no_grad():
-                with draws.recorded():
-                    self.losses(self.outputs(x), y)
+            kept = unchanged(self.network, self.now.moving, drawing=True)
+            with kept, differentiable(self.network), torch.no_grad(), draws.recorded():
+                self.losses(self.outputs(x), y)
         return draws
 
     @contextmanager
@@ -258,8 +271,8 @@ class Blocks:
                 self.now.draws |= moved()
 
 
-def _check(name: str, output: object, a: Tensor, trained: bool) -> None:
-    """Refuse what a block gives if tangents cannot perturb it, or no gradient comes back from it."""
+def _check(name: str, output: Any, a: Tensor, trained: bool) -> None:
+    """Refuse what a block gives if tangents cannot perturb it, or no gradient comes back."""
     if not isinstance(output, Tensor) or output.shape[:1] != a.shape[:1]:
         got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"block {name!r} gives {got}; a tensor [{len(a)}, …] is needed")
@@ -269,6 +282,18 @@ def _check(name: str, output: object, a: Tensor, trained: bool) -> None:
         raise ValueError(
             f"block {name!r} gives an output without a derivative: it is computed outside of "
             "torch, under no_grad() or detached"
+        )
+
+
+def _refuse(what: str, output: Tensor, others: Sequence[Tensor]) -> None:
+    """Refuse what depends on anything but its input and its own parameters."""
+    if not output.requires_grad or not others:
+        return
+    found = torch.autograd.grad(output.sum(), others, retain_graph=True, allow_unused=True)
+    if any(g is not None for g in found):
+        raise ValueError(
+            f"{what} depends on parameters or activations of a block before it otherwise than by "
+            "its input; join these blocks, or perturb weights"
         )
 
 

@@ -82,7 +82,7 @@ def _name(func: Any) -> str:
 
 class _Recorded(TorchDispatchMode):
     def __init__(self, drawn: list[tuple[str, Tensor | None]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.drawn = drawn
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -107,7 +107,7 @@ def _idle(func: Any, args: Any, kwargs: Any) -> bool:
 
 class _Again(TorchDispatchMode):
     def __init__(self, drawn: list[tuple[str, Tensor | None]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.left = iter(drawn)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -129,7 +129,9 @@ class _Again(TorchDispatchMode):
         if name == "native_dropout":
             x, p = args[:2]
             _fits(name, x, noise)
-            return x * noise.to(x.dtype) * (1 / (1 - p) if p < 1 else 0.0), noise.to(torch.bool, copy=True)
+            return x * noise.to(x.dtype) * (1 / (1 - p) if p < 1 else 0.0), noise.to(
+                torch.bool, copy=True
+            )
         if name.endswith("_"):
             _fits(name, args[0], noise)
             return args[0].copy_(noise)

@@ -63,7 +63,8 @@ def forward_derivatives(f: Scalar, x: Tensor, directions: Tensor) -> Tensor:
     points = x.unsqueeze(-2).expand_as(directions).contiguous()
     with forward_ad.dual_level():
         value = f(forward_ad.make_dual(points, directions.contiguous()))
-        value, tangent = forward_ad.unpack_dual(_one_for_each(value, points))
+        value = _one_for_each(value, points)
+        tangent: Tensor | None = forward_ad.unpack_dual(value).tangent
     if tangent is None:
         return _constant(f, points, directions, value, torch.zeros_like(value))
     return tangent
@@ -74,7 +75,9 @@ def _one_for_each(value: object, x: Tensor) -> Tensor:
     shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
     if not isinstance(value, Tensor) or shape != x.shape[:-1] or value.is_complex():
         got = type(value).__name__ if shape is None else f"{list(shape)} of {kind}"
-        raise ValueError(f"f gives {got} for points {list(x.shape)}: one real number each is needed")
+        raise ValueError(
+            f"f gives {got} for points {list(x.shape)}: one real number each is needed"
+        )
     return value
 
 

@@ -34,7 +34,8 @@ def mapped(f: Callable[[Tensor], Tensor], x: Any) -> Any:
     if isinstance(x, Mapping):
         return {name: mapped(f, value) for name, value in x.items()}
     if isinstance(x, tuple | list):
-        return tuple(mapped(f, value) for value in x)
+        values = [mapped(f, value) for value in x]
+        return type(x)(*values) if hasattr(x, "_fields") else type(x)(values)
     return x
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fgrad.gradients.inputs import first_line
 
@@ -76,7 +76,7 @@ def vjp(
     return [g.to_dense() if g.is_sparse else g for g in found]
 
 
-def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+def assign(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
     """Set ``.grad``; gradients of a parameter that several blocks share are summed."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
         new = gradient.to(parameter.dtype)
@@ -88,7 +88,7 @@ def flatten(tensors: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     return torch.cat([t.flatten().to(dtype) for t in tensors])
 
 
-def unflatten(flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+def unflatten(flat: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     """[*, n] → a tensor [*, *shape] for each parameter, of its dtype."""
     parts = flat.split([p.numel() for p in parameters], dim=-1)
     pairs = zip(parts, parameters, strict=True)

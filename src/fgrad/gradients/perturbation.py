@@ -126,23 +126,27 @@ class Perturbation:
         Returns:
             The mean loss before any step, detached.
         """
-        if self.scaler is None and _in_float16(self._blocks.parameters):
+        parameters = self.parameters
+        if self.scaler is None and _in_float16(self.generator.device.type):
             raise ValueError(
                 "autocast in float16 loses small gradients: Perturbation(…, scaler=GradScaler()), "
                 "or autocast in bfloat16"
             )
         self._blocks.sizes(x, y)
-        before = [p.grad for p in self.parameters]
-        for parameter in self.parameters:
+        if self._tangents is not None:
+            _check_devices(parameters, self.generator)
+        before = [p.grad for p in parameters]
+        for parameter in parameters:
             parameter.grad = None
         try:
-            loss = self._gradient(self._blocks, self._tangents, x, y)
+            with torch.enable_grad():
+                loss = self._gradient(self._blocks, self._tangents, x, y)
         except BaseException:
-            for parameter, grad in zip(self.parameters, before, strict=True):
+            for parameter, grad in zip(parameters, before, strict=True):
                 parameter.grad = grad
             raise
         if accumulate:
-            for parameter, grad in zip(self.parameters, before, strict=True):
+            for parameter, grad in zip(parameters, before, strict=True):
                 if grad is not None:
                     parameter.grad = grad if parameter.grad is None else grad + parameter.grad
         return loss if self.scaler is None else loss / self.scaler.get_scale()
@@ -155,7 +159,7 @@ class Perturbation:
     def true_gradient(self, x: Any, y: Any) -> list[Tensor]:
         """∇f of the mean loss for each of `parameters`, by backpropagation; nothing is changed."""
         self._blocks.sizes(x, y)
-        with self._blocks.unchanged(), same_random(self.chain):
+        with self._blocks.unchanged(), same_random(self.chain), torch.enable_grad():
             found = vjp(self._blocks.mean_loss(x, y), self.parameters)
         scale = 1.0 if self.scaler is None else self.scaler.get_scale()
         return found if scale == 1 else [g / scale for g in found]
@@ -220,7 +224,13 @@ def _check_network(network: nn.Module, perturb: str | None) -> None:
         )
 
 
-def _in_float16(parameters: list[nn.Parameter]) -> bool:
-    """Whether an autocast in float16 is on where the network is."""
-    device = next((p.device.type for p in parameters), "cpu")
+def _check_devices(parameters: list[nn.Parameter], generator: torch.Generator) -> None:
+    where = {p.device for p in parameters}
+    if where != {generator.device}:
+        names = ", ".join(sorted(map(str, where)))
+        raise ValueError(f"parameters on {names}, the generator on {generator.device}")
+
+
+def _in_float16(device: str) -> bool:
+    """Whether an autocast in float16 is on."""
     return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16

@@ -23,12 +23,12 @@ COPIED = (
 """Attributes that a pass may change without another being bound to the name."""
 
 
-def _fresh(value: Any) -> Any:
+def _fresh(value: Any, drawing: bool) -> Any:
     """What stands in for an attribute while it must not change: a copy, or itself."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, torch.Generator):
-        return value.clone_state()
+        return value if drawing else value.clone_state()
     if type(value) in COPIED:
         simple = isinstance(value, np.random.RandomState | np.random.Generator | random.Random)
         return copy.deepcopy(value) if simple else copy.copy(value)
@@ -36,7 +36,9 @@ def _fresh(value: Any) -> Any:
 
 
 @contextmanager
-def unchanged(network: nn.Module, moving: Iterable[nn.Parameter] = ()) -> Iterator[None]:
+def unchanged(
+    network: nn.Module, moving: Iterable[nn.Parameter] = (), drawing: bool = False
+) -> Iterator[None]:
     """Passes inside leave buffers and attributes of all modules as they were.
 
     Copies stand in for them; so that a pass in forward mode may change them too, it has to enter
@@ -45,13 +47,14 @@ def unchanged(network: nn.Module, moving: Iterable[nn.Parameter] = ()) -> Iterat
     Args:
         network: whose modules are kept.
         moving: parameters that a forward pass changes, such as those of ``Embedding(max_norm)``.
+        drawing: whether torch's generators that are attributes move on.
     """
     own = nn.Module().__dict__.keys() - {"training"}
     kept = []
     for module in network.modules():
         attributes = {name: value for name, value in vars(module).items() if name not in own}
         kept.append((module, attributes, dict(module._buffers)))
-        vars(module).update({name: _fresh(value) for name, value in attributes.items()})
+        vars(module).update({name: _fresh(value, drawing) for name, value in attributes.items()})
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = buffer.detach().clone()
@@ -76,7 +79,8 @@ def same_random(network: nn.Module) -> Iterator[Callable[[], bool]]:
     Gives a function that says, when all is over, whether anything was drawn.
     """
     devices = {p.device for p in network.parameters() if p.device.type == "cuda"}
-    before, after = _random(devices), []
+    before = _random(devices)
+    after: list[Any] = []
     try:
         with torch.random.fork_rng(devices):
             yield lambda: any(map(differ, before, after))

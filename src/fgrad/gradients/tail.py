@@ -6,7 +6,6 @@ the samples of the batch, and a linear layer need not see every sample of it.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import final
 
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
@@ -26,7 +25,6 @@ class Tailed(nn.Module):
     def body(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """All of the module before it."""
 
-    @final
     def forward(self, x: Tensor) -> Tensor:
         """The module's output [B, T, m]."""
         skip, hidden = self.body(x)
