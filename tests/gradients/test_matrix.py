@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+import torch
 from kinds import KINDS
 from matrix import MODES, PAGE, PERTURBED, TOLERANCE, cells, said
 
@@ -43,3 +44,20 @@ def test_the_gradient_is_that_of_a_reference_or_refused(kind, perturb, mode):
 
 def without_digits(entry: str) -> str:
     return entry.partition("(")[0].strip() + entry.partition(")")[2].strip()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("perturb", PERTURBED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_the_gpu_too(kind, perturb, mode):
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        found = cells(kind, perturb, mode, "cuda")
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+    for (_, dtype, _), cell in found.items():
+        assert cell.refused or cell.off < TOLERANCE[dtype]
+    if mode == "sim" and kind not in ALWAYS:
+        assert not any(cell.refused for cell in found.values())

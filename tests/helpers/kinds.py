@@ -120,7 +120,7 @@ class Counting(nn.Module):
 
 
 def numpy_noise(x: Tensor) -> Tensor:
-    return x + 0.1 * torch.as_tensor(np.random.randn(*x.shape), dtype=x.dtype)
+    return x + 0.1 * torch.as_tensor(np.random.randn(*x.shape)).to(x)
 
 
 def hidden_weight(x: Tensor) -> Tensor:
@@ -238,7 +238,10 @@ def batch(net: nn.Sequential, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return torch.randn(B, *shape, generator=g, dtype=torch.float64).to(dtype), y
 
 
-def made(kind: str, dtype: torch.dtype) -> tuple[nn.Sequential, Tensor, Tensor]:
+def made(
+    kind: str, dtype: torch.dtype, device: str = "cpu"
+) -> tuple[nn.Sequential, Tensor, Tensor]:
     torch.manual_seed(0)
-    net = KINDS[kind]().to(dtype)
-    return net, *batch(net, dtype)
+    net = KINDS[kind]().to(device, dtype)
+    x, y = batch(net, dtype)
+    return net, x.to(device), y.to(device)

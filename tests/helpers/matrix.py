@@ -57,7 +57,7 @@ def reference(net: nn.Sequential, x: Tensor, y: Tensor, k: int, perturb: str) ->
             cross_entropy(net(x), y), parameters, allow_unused=True, materialize_grads=True
         )
         flat = torch.cat([g.flatten() for g in gradients])
-        v = drawn(k, len(flat), flat.dtype)
+        v = drawn(k, len(flat), flat)
         parts = projected(v, flat).split([p.numel() for p in parameters])
         return [part.view_as(p) for part, p in zip(parts, parameters, strict=True)]
     inputs, outputs, a = [], [], x
@@ -72,7 +72,7 @@ def reference(net: nn.Sequential, x: Tensor, y: Tensor, k: int, perturb: str) ->
         deltas += torch.autograd.grad(output, given, deltas[-1], retain_graph=True)
     deltas.reverse()
     flat = torch.cat([delta.flatten(1) for delta in deltas], 1)
-    estimates = projected(drawn(k, flat.shape[1], flat.dtype), flat)
+    estimates = projected(drawn(k, flat.shape[1], flat), flat)
     total = [torch.zeros_like(p) for p in parameters]
     parts = estimates.split([delta[0].numel() for delta in deltas], 1)
     for output, part in zip(outputs, parts, strict=True):
@@ -83,8 +83,8 @@ def reference(net: nn.Sequential, x: Tensor, y: Tensor, k: int, perturb: str) ->
     return total
 
 
-def drawn(k: int, n: int, dtype: torch.dtype) -> Tensor:
-    return draw(FROG, (k, n), torch.Generator().manual_seed(0), dtype=dtype)
+def drawn(k: int, n: int, like: Tensor) -> Tensor:
+    return draw(FROG, (k, n), torch.Generator(like.device).manual_seed(0), dtype=like.dtype)
 
 
 def state(net: nn.Module) -> list[object]:
@@ -93,7 +93,8 @@ def state(net: nn.Module) -> list[object]:
     buffers = [b.clone() for b in net.buffers()]
     numpys = np.random.get_state()[1].copy()
     weights = [p.detach().clone() for p in net.parameters()]
-    return [*buffers, *weights, torch.get_rng_state(), numpys, copy.deepcopy(counters)]
+    random = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return [*buffers, *weights, *random, numpys, copy.deepcopy(counters)]
 
 
 def alike(a: list[object], b: list[object], tolerance: float) -> bool:
@@ -104,18 +105,27 @@ def alike(a: list[object], b: list[object], tolerance: float) -> bool:
         elif isinstance(one, list):
             if one != other:
                 return False
-        elif not np.array_equal(np.asarray(one), np.asarray(other)):
+        elif isinstance(one, Tensor):
+            if not torch.equal(one, other):
+                return False
+        elif not np.array_equal(one, other):
             return False
     return True
 
 
 def cell(
-    kind: str, perturb: str, mode: str, training: bool, dtype: torch.dtype, enough: bool
+    kind: str,
+    perturb: str,
+    mode: str,
+    training: bool,
+    dtype: torch.dtype,
+    enough: bool,
+    device: str = "cpu",
 ) -> Cell:
     """With k = 3 tangents, fewer than samples, or enough of them for ∇f itself."""
-    net, x, y = made(kind, dtype)
+    net, x, y = made(kind, dtype, device)
     net.train(training)
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator(device).manual_seed(0)
     options = {"perturb": perturb, "mode": mode, "sampling": "explicit"}
     seeded()
     before = state(net)
@@ -134,7 +144,7 @@ def cell(
         return Cell(refused=str(error))
     found = [p.grad for p in net.parameters() if p.requires_grad]
     after = state(net)
-    plain, x, y = made(kind, dtype)
+    plain, x, y = made(kind, dtype, device)
     plain.train(training)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -146,9 +156,11 @@ def cell(
     )
 
 
-def cells(kind: str, perturb: str, mode: str) -> dict[tuple[bool, torch.dtype, bool], Cell]:
+def cells(
+    kind: str, perturb: str, mode: str, device: str = "cpu"
+) -> dict[tuple[bool, torch.dtype, bool], Cell]:
     settings = product(TRAINING, DTYPES, (True, False))
-    return {one: cell(kind, perturb, mode, *one) for one in settings}
+    return {one: cell(kind, perturb, mode, *one, device) for one in settings}
 
 
 def said(found: dict[tuple[bool, torch.dtype, bool], Cell]) -> str:
