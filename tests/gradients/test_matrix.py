@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 from kinds import KINDS
-from matrix import MODES, PAGE, PERTURBED, TOLERANCE, cells, said
+from matrix import MODES, PAGE, PERTURBED, TOLERANCE, VERSION, cells, said
 
 REFUSED = {
     "spectral norm": "weights",
@@ -36,10 +36,14 @@ def test_the_gradient_is_that_of_a_reference_or_refused(kind, perturb, mode):
         assert not refused
     else:
         assert refused
-    # what the page says of this kind
+    if f"torch {VERSION}:" in PAGE.read_text():
+        assert_on_page(kind, perturb, mode, said(found))
+
+
+def assert_on_page(kind: str, perturb: str, mode: str, entry: str) -> None:
     row = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| {kind} |"))
-    entry = row.split("|")[2 + list(product(PERTURBED, MODES)).index((perturb, mode))]
-    assert without_digits(entry) == without_digits(said(found))
+    there = row.split("|")[2 + list(product(PERTURBED, MODES)).index((perturb, mode))]
+    assert without_digits(there) == without_digits(entry)
 
 
 def without_digits(entry: str) -> str:

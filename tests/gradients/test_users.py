@@ -137,6 +137,27 @@ def test_networks_of_several_dtypes(perturb, mode):
     same([g.double() for g in found], expected, 1e-5)
 
 
+class Coarse(nn.Module):
+    """Computes more coarsely than its parameters tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.layer(x).float().tanh()
+
+
+@pytest.mark.parametrize(("perturb", "mode"), EVERY)
+def test_autocast_inside_of_a_module_is_no_disagreement(perturb, mode):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), Coarse(), nn.Linear(6, 3))
+    x, y = batch()
+    made(net, perturb, mode, 300)(x.float(), y)
+    same([p.grad for p in net.parameters()], true_gradients(net, x.float(), y), 0.1)
+
+
 class Complex(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.fft.rfft(x)

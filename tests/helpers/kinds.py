@@ -1,5 +1,6 @@
 """Networks of every kind that users bring, each a chain with a batch: what the matrix is made of."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -180,8 +181,8 @@ def in_place() -> nn.Sequential:
 
 
 def old_weight_norm() -> nn.Sequential:
-    with np.testing.suppress_warnings() as quiet:
-        quiet.filter(FutureWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return dense(nn.utils.weight_norm(nn.Linear(5, 5)), nn.Tanh())
 
 

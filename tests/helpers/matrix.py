@@ -24,6 +24,7 @@ FROG = APPROACHES["frog"]
 PERTURBED, MODES = ("activations", "weights"), ("sim", "fwad")
 TRAINING, DTYPES = (True, False), (torch.float32, torch.float64)
 TOLERANCE = {torch.float32: 2e-3, torch.float64: 1e-7}
+VERSION = torch.__version__.partition("+")[0]
 PAGE = Path(__file__).parents[2] / "docs/networks.md"
 
 
@@ -197,7 +198,7 @@ def table() -> str:
         lines.append(f"| {kind} | " + " | ".join(row) + " |")
     equal = tried - refused
     summary = (
-        f"{tried} gradients tried: {equal} equal, {refused} refused. Largest deviation, relative to "
+        f"torch {VERSION}: {tried} gradients tried, {equal} equal, {refused} refused. Largest deviation, relative to "
         f"the largest entry: {worst[torch.float64]:.0e} in float64, {worst[torch.float32]:.0e} in float32."
     )
     why = [f"- {kind}: {reason}" for kind, reason in reasons.items()]

@@ -97,7 +97,7 @@ def _compare(
         if difference >= off:
             off = difference
             size = max(float(left.norm()), sum(float(one.norm()) ** 2 for one in right) ** 0.5)
-    if off > 3 * _rounding(forward) ** 0.5 * size:
+    if off > 3 * _rounding(forward, draws.rounding) ** 0.5 * size:
         raise ValueError(
             f"{what} has another derivative in forward mode than in reverse mode, "
             f"{off / size:.1g} of it apart: forward mode does not see no_grad(), both see "
@@ -106,11 +106,8 @@ def _compare(
     return coupled
 
 
-def _rounding(value: Tensor) -> float:
-    """Relative rounding of what computes such values: of their dtype, or of a coarser one."""
-    device, dtypes = value.device.type, [value.dtype]
-    if torch.is_autocast_enabled(device):
-        dtypes.append(torch.get_autocast_dtype(device))
+def _rounding(value: Tensor, computed: float) -> float:
+    """Relative rounding of what came of numbers as coarse as that, on whatever cores."""
     tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
-    coarse = 2.0**-10 if device == "cuda" and tf32 and value.dtype == torch.float32 else 0.0
-    return max(coarse, *(torch.finfo(dtype).eps for dtype in dtypes))
+    coarse = 2.0**-10 if value.is_cuda and tf32 and value.dtype == torch.float32 else 0.0
+    return max(coarse, computed, torch.finfo(value.dtype).eps)

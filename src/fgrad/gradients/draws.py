@@ -38,6 +38,8 @@ class Draws:
         self._drawn: list[tuple[str, Tensor | None]] = []
         self._before: tuple[Any, Any] | None = None
         self._elsewhere = False
+        self.rounding = 0.0
+        """Of the coarsest numbers that the pass has computed with, relative."""
 
     def __bool__(self) -> bool:
         return bool(self._drawn) or self._elsewhere
@@ -46,8 +48,9 @@ class Draws:
     def recorded(self) -> Iterator[None]:
         """Write down what is drawn inside."""
         self._before = random.getstate(), np.random.get_state()
-        with _Recorded(self._drawn):
+        with _Recorded(self._drawn) as mode:
             yield
+        self.rounding = mode.rounding
         after = random.getstate(), np.random.get_state()
         self._elsewhere = any(map(differ, self._before, after))
 
@@ -83,10 +86,12 @@ def _name(func: Any) -> str:
 class _Recorded(TorchDispatchMode):
     def __init__(self, drawn: list[tuple[str, Tensor | None]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.drawn = drawn
+        self.drawn, self.rounding = drawn, 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **kwargs or {})
+        if isinstance(result, Tensor) and result.is_floating_point():
+            self.rounding = max(self.rounding, torch.finfo(result.dtype).eps)
         if torch.Tag.nondeterministic_seeded in func.tags and not _idle(func, args, kwargs or {}):
             name = _name(func)
             noise = result[1] if name == "native_dropout" else result

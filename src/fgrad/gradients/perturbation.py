@@ -226,7 +226,8 @@ def _check_network(network: nn.Module, perturb: str | None) -> None:
 
 def _check_devices(parameters: list[nn.Parameter], generator: torch.Generator) -> None:
     where = {p.device for p in parameters}
-    if where != {generator.device}:
+    own = torch.empty(0, device=generator.device).device  # with its index
+    if where != {own}:
         names = ", ".join(sorted(map(str, where)))
         raise ValueError(f"parameters on {names}, the generator on {generator.device}")
 
