@@ -22,7 +22,7 @@ from fgrad.problems.data import Split
 from fgrad.problems.registry import DATASETS
 
 ROOT = Path(__file__).parent.parent
-STEPS = 3 if choose_device("auto").type == "cpu" else 100
+STEPS = 3 if choose_device("auto").type == "cpu" else 30
 
 
 def measure(run: TrainRun, device: torch.device) -> tuple[float, float, float]:
