@@ -8,7 +8,6 @@ block-local vector-Jacobian product of that.
 Source: the paper, sections 3, 4.4 and 4.5.
 """
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import reduce
 from operator import add
@@ -22,7 +21,7 @@ from fgrad.gradients.blocks import Blocks
 from fgrad.gradients.draws import Draws
 from fgrad.gradients.estimators import coefficients, combine
 from fgrad.gradients.explicit import Tangents, drawn
-from fgrad.gradients.inputs import tensors
+from fgrad.gradients.inputs import samples
 from fgrad.gradients.jacobians import assign, jvp, vjp
 from fgrad.gradients.tail import Tail, split
 
@@ -54,9 +53,9 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     for i, block in enumerate(chain):
         inputs.append(outputs[-1].detach().requires_grad_() if outputs else x)
         given = blocks.given(i, inputs[-1])
-        tail = split(block, given) if tangents.k < len(given) else None
-        tails.append(tail)
+        tail = split(block, given) if tangents.k < (samples(given) or 0) else None
         outputs.append(block(given) if tail is None else tail.output())
+        tails.append(tail if tail is None or tail.short else None)
     last = outputs[-1].detach().requires_grad_()
     loss = blocks.losses(last, y).mean()
     deltas = vjp(loss, [last])
@@ -83,76 +82,50 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
 def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """Directional derivatives by forward mode; arguments and result as of `simulated`.
 
-    Tangents are carried forward block by block, then one block's graph is made at a time. Where
-    samples depend on one another, as in batch norm, ∂L/∂a_b is the sum over all samples of what
-    follows from sample b alone: tangents are carried forward once for each sample.
+    Tangents are carried forward through the chain, ȧᵢ = Jᵢ ȧᵢ₋₁ + vᵢ, then one block's graph is
+    made at a time. Where samples depend on one another, as in batch norm, ∂L/∂a_b is the sum over
+    all samples of what follows from sample b alone: tangents are carried once for each sample.
 
     Raises:
-        ValueError: as `simulated`, or if forward and reverse mode disagree on the network.
+        ValueError: as `simulated`, if forward and reverse mode disagree on the network, or if more
+            tangents are asked for than its rounding allows.
     """
-    sizes = blocks.sizes(x, y)
     agreed(blocks, x, y)
+    sizes = blocks.sizes(x, y)
+    tangents.check_rounding(sum(sizes), blocks.now.rounding)
     v = drawn(tangents, sum(sizes), blocks.dtype)
     draws = blocks.draws(x, y)
-    inputs, losses, d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
+    d, many = _derivatives(blocks, x, y, v, tangents.chunk, draws)
     if blocks.now.draws and not draws:  # for the first time
         draws = blocks.draws(x, y)
-        inputs, losses, d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
+        d, many = _derivatives(blocks, x, y, v, tangents.chunk, draws)
     with tangents.in_full_precision():
-        c = coefficients(tangents.approach, v, d.mT / len(losses))
+        c = coefficients(tangents.approach, v, d.mT / many)
     with blocks.passes(draws) if draws else nullcontext():
-        for i, (a, part) in enumerate(zip(inputs, v.split(sizes, dim=1), strict=True)):
-            output = blocks.block(i)(a)
+        a = x
+        for i, ((_, block), part) in enumerate(zip(blocks.named, v.split(sizes, 1), strict=True)):
+            output = block(blocks.given(i, a))
             with draws.no_more():
-                local(blocks.named[i][1], output, c, part)
-    return losses.mean()
+                local(block, output, c, part)
+            a = output.detach()
+        return blocks.losses(a, y).mean()
 
 
 def _derivatives(
     blocks: Blocks, x: Any, y: Any, v: Tensor, chunk: int | None, draws: Draws
-) -> tuple[list[Any], Tensor, Tensor]:
-    """Block inputs, losses [B], and the losses' sum derived by each sample's tangents [k, B]."""
+) -> tuple[Tensor, int]:
+    """Of the losses' sum along each sample's tangents [k, B], and how many losses there are."""
     found = []
     for some in v.split(chunk or len(v)):
-        parts, each = some.split(blocks.now.sizes, dim=1), []
-        for only in range(len(next(tensors(x)))) if blocks.now.coupled else [None]:
-            with blocks.passes(draws), torch.no_grad():
-                inputs, losses, d = push(blocks, x, y, parts, only)
+        shapes, each = blocks.now.shapes, []
+        pairs = zip(some.split([shape.numel() for shape in shapes], dim=1), shapes, strict=True)
+        parts = tuple(part.view(-1, 1, *shape) for part, shape in pairs)
+        for only in range(samples(x) or blocks.now.many) if blocks.now.coupled else [None]:
+            with blocks.passes(draws), torch.no_grad(), blocks.along(x, y, only=only) as (f, zeros):
+                losses, d = jvp(f, zeros, parts)
             each.append(d if only is None else d.sum(1, keepdim=True))
         found.append(torch.cat(each, 1).to(v.dtype))
-    return inputs, losses, torch.cat(found)
-
-
-def push(
-    blocks: Blocks, x: Any, y: Any, parts: Sequence[Tensor], only: int | None = None
-) -> tuple[list[Any], Tensor, Tensor]:
-    """Carry tangents through the chain, ȧᵢ = Jᵢ ȧᵢ₋₁ + vᵢ.
-
-    Args:
-        blocks: the chain.
-        x: inputs [B, …].
-        y: targets [B, …].
-        parts: the tangents' part at each block's output, [k, size].
-        only: the one sample whose activations are perturbed; every sample's for ``None``.
-
-    Returns:
-        Block inputs, losses [B], and the tangents of the losses [k, B].
-    """
-    inputs: list[Any] = []
-    a, tangent = x, torch.zeros(())
-    for i, ((name, _), part) in enumerate(zip(blocks.named, parts, strict=True)):
-        inputs.append(a)
-        if i == 0:
-            a = blocks.frozen(i)(a)
-        else:
-            a, tangent = jvp(blocks.frozen(i), a, tangent.to(a.dtype), f"block {name!r}")
-        new = part.view(-1, 1, *a.shape[1:]).expand(-1, *a.shape)
-        if only is not None:
-            alone = torch.arange(len(a), device=a.device) == only
-            new = new * alone.view(-1, *[1] * (a.ndim - 1))
-        tangent = new + tangent.to(new.dtype)
-    losses, d = jvp(lambda a: blocks.losses(a, y), a, tangent.to(a.dtype), "the loss")
-    return inputs, losses, d
+    return torch.cat(found), len(losses)
 
 
 def local(block: nn.Module, output: Tensor, c: Tensor, part: Tensor) -> None:
@@ -176,9 +149,7 @@ def local_through(tail: Tail, block: nn.Module, output: Tensor, c: Tensor, part:
     estimate = combine(c, part).view(output.shape).to(output.dtype)
     weight, bias, hidden = tail.gradients(c.to(part.dtype), part)
     # the layer's weight may have a part in what is before it too
-    derived = [(a, g) for a, g in ((tail.skip, estimate), (tail.hidden, hidden)) if a.requires_grad]
-    if derived:
-        assign(parameters, vjp([a for a, _ in derived], parameters, [g for _, g in derived]))
+    assign(parameters, vjp([tail.skip, tail.hidden], parameters, [estimate, hidden]))
     assign([tail.layer.weight], [weight])
     if tail.layer.bias is not None:
         assign([tail.layer.bias], [bias])

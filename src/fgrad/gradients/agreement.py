@@ -1,34 +1,38 @@
-"""Whether forward and reverse mode derive the same function of a network.
+"""Whether forward and reverse mode derive the same function of a network, and sample by sample.
 
 They need not: `torch.no_grad` inside a module hides its work from reverse mode alone, and a
 function of the user's own may have a derivative in one mode that it has not in the other. For
-the Jacobian J of every block, tangents u and cotangents w, ⟨w, J u⟩ = ⟨Jᵀ w, u⟩: the left side is
-computed in forward mode, the right side in reverse mode, once for each kind of input.
+the Jacobian J of the losses, tangents u and cotangents w, ⟨w, J u⟩ = ⟨Jᵀ w, u⟩: the left side is
+computed in forward mode, the right side in reverse mode.
+
+Weights that are zero hide what is behind them, as at the end of a residual branch, and labels that
+are all different what equal ones would do: so both are also looked at with others.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fgrad.gradients.blocks import Blocks
 from fgrad.gradients.draws import Draws
-from fgrad.gradients.inputs import mapped, tensors
+from fgrad.gradients.inputs import RefusedError, samples
 from fgrad.gradients.jacobians import jvp, vjp
 from fgrad.gradients.kernels import differentiable
-from fgrad.gradients.state import same_random
 
-TANGENTS = 4
-"""Random ones, so that a difference of few entries is not orthogonal to all of them."""
+TOLERANCE = 0.25
+"""Largest difference, relative to the terms of the sums, that rounding may be blamed for."""
 
 
 def agreed(blocks: Blocks, x: Any, y: Any) -> None:
-    """Refuse a network on which the two modes disagree; looked at once for each kind of input.
+    """Refuse a network on which the two modes disagree; looked at as often as it is measured.
 
-    Whether its samples depend on one another is noted in `Found.coupled`: every second one is
-    perturbed, and the others must not move.
+    Whether its samples depend on one another is noted in `Found.coupled`: of any two of them, each
+    is perturbed in a pass in which the other is not.
 
     Args:
         blocks: the network.
@@ -39,71 +43,128 @@ def agreed(blocks: Blocks, x: Any, y: Any) -> None:
         ValueError: if a block or the loss has no derivative in forward mode, or another than in
             reverse mode.
     """
-    blocks.sizes(x, y)
-    if blocks.now.coupled is not None:
+    if blocks.now.compared and not blocks.now.fresh:
         return
-    with same_random(blocks.network), torch.no_grad():
-        if blocks.whole:
-            f, values = blocks.of_weights(x, y)
-            plain = partial(blocks.mean_loss, x, y)
-            blocks.now.coupled = _compare(blocks, f, values, "the network", plain)
-            return
-        a = blocks.frozen(0)(x)
-        coupled = False
-        for i, (name, _) in enumerate(blocks.named[1:], start=1):
-            coupled |= _compare(blocks, blocks.frozen(i), a, f"block {name!r}")
-            a = blocks.frozen(i)(a)
-        coupled |= _compare(blocks, lambda a: blocks.losses(a, y), a, "the loss")
-    blocks.now.coupled = coupled
+    with blocks.looking(), blocks.kept(), torch.no_grad():
+        _compare(blocks, x, y, True)
+        with _others(blocks.network):
+            _compare(blocks, x, y, False)
+            if not blocks.whole and isinstance(y, Tensor) and y.ndim:
+                with suppress(ValueError):  # a loss may want them different
+                    _compare(blocks, x, y[torch.zeros(len(y), dtype=torch.long)], False)
+    blocks.now.compared = True
 
 
-def _compare(
-    blocks: Blocks,
-    f: Callable[[Any], Tensor],
-    at: Any,
-    what: str,
-    plain: Callable[[], Tensor] | None = None,
-) -> bool:
-    """Refuse f where the modes disagree; whether its samples depend on one another.
+@contextmanager
+def _others(network: nn.Module) -> Iterator[None]:
+    """Inside, parameters have other values, none of them zero."""
+    values = [(p, p.data) for p in network.parameters()]
+    try:
+        for parameter, value in values:
+            g = torch.Generator(value.device).manual_seed(0)
+            noise = torch.randn(value.shape, generator=g, device=value.device)
+            parameter.data = value + ((0.1 + 0.1 * value.abs()) * noise).to(value.dtype)
+        torch.clear_autocast_cache()  # which knows a parameter, not its values
+        yield
+    finally:
+        for parameter, value in values:
+            parameter.data = value
+        torch.clear_autocast_cache()
 
-    Reverse mode derives f at copies of ``at``, or a plain pass of a network by its parameters.
+
+def _compare(blocks: Blocks, x: Any, y: Any, now: bool) -> None:
+    """Refuse where the modes disagree; note whether samples depend on one another.
+
+    Args:
+        blocks: the network.
+        x: inputs [B, …].
+        y: targets [B, …].
+        now: whether the weights are those the network has, and must give numbers.
     """
-    generator = torch.Generator(next(tensors(at)).device).manual_seed(0)
-
-    def drawn(one: Tensor, *size: int) -> Tensor:
-        v = torch.randn((*size, *one.shape), generator=generator, device=one.device)
-        return v.to(one.dtype)
-
+    many = samples(x) or blocks.now.many
+    function = partial(blocks.along, x, y, many=many)
     draws = Draws()
-    with differentiable(blocks.network), draws.recorded():
+    with differentiable(blocks.network), draws.recorded(), function() as (f, at):
         value = f(at)
-    w = drawn(value)
-    leaves = mapped(lambda one: one.detach().requires_grad_(), at)
-    with blocks.passes(draws), torch.enable_grad(), blocks.unchanged():
-        value = plain() if plain else f(leaves)
+    if now:
+        blocks.now.draws |= bool(draws)
+        blocks.now.rounding = draws.rounding
+    w = _drawn(value, 0)
+    with blocks.passes(draws), function() as (f, at), blocks.unchanged(), torch.enable_grad():
+        leaves = tuple(one.detach().requires_grad_() for one in at)
+        value = blocks.mean_loss(x, y) if blocks.whole else f(leaves)
         with draws.no_more():
-            backward = vjp(value, blocks.parameters if plain else list(tensors(leaves)), w)
-    coupled, off, size = False, 0.0, 0.0
-    for _ in range(TANGENTS):
-        u = mapped(lambda one: drawn(one, 1), at)
+            backward = vjp(value, blocks.parameters if blocks.whole else leaves, w)
+
+    def pushed(u: list[Tensor]) -> Tensor:
+        with blocks.passes(draws), function() as (f, at):
+            return jvp(f, at, tuple(one[None] for one in u))[1][0]
+
+    for seed, mask in enumerate(_masks(1 if blocks.whole else many, w.device), start=1):
+        u = [_drawn(one, seed) for one in at]
         if not blocks.whole:
-            u[:, 1::2] = 0
-        with blocks.passes(draws):
-            forward = jvp(f, at, u, what)[1]
-        coupled |= not blocks.whole and bool((forward[:, 1::2] != 0).any())
-        left = (forward[0].double() * w).flatten()
-        right = [(v.double() * g).flatten() for v, g in zip(tensors(u), backward, strict=True)]
-        difference = abs(float(left.sum()) - sum(float(one.sum()) for one in right))
-        if difference >= off:
-            off = difference
-            size = max(float(left.norm()), sum(float(one.norm()) ** 2 for one in right) ** 0.5)
-    if off > 3 * _rounding(forward, draws.rounding) ** 0.5 * size:
-        raise ValueError(
-            f"{what} has another derivative in forward mode than in reverse mode, "
-            f"{off / size:.1g} of it apart: forward mode does not see no_grad(), both see "
-            ".detach(); mode sim needs no forward mode"
-        )
-    return coupled
+            u = [one * mask.view(-1, *[1] * (one.ndim - 1)) for one in u]
+        forward = pushed(u)
+        if not blocks.whole:
+            alone = len(forward) == many and not (forward[~mask] != 0).any()
+            blocks.now.coupled |= not alone
+        off = _difference(forward, w, u, backward)
+        if off > min(30 * _rounding(forward, draws.rounding) ** 0.5, TOLERANCE) or (
+            now and math.isnan(off)
+        ):
+            who = _culprit(blocks, pushed, w, u, backward)
+            raise RefusedError(
+                f"{who} has another derivative in forward mode than in reverse mode, "
+                f"{off:.1g} of it apart: forward mode does not see no_grad(), both see .detach(); "
+                "mode sim needs no forward mode"
+            )
+
+
+def _masks(many: int, device: torch.device) -> Iterator[Tensor]:
+    """Parts of a batch such that of any two samples each is once in a part without the other."""
+    index = torch.arange(many, device=device)
+    for bit in range(max(many - 1, 1).bit_length()):
+        part = (index >> bit) % 2 == 0
+        yield part
+        if many > 1:
+            yield ~part
+
+
+def _drawn(like: Tensor, seed: int) -> Tensor:
+    """Normal numbers, the same for every call."""
+    g = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=g, device=like.device).to(like.dtype)
+
+
+def _difference(forward: Tensor, w: Tensor, u: list[Tensor], backward: list[Tensor]) -> float:
+    """Of ⟨w, J u⟩ and ⟨Jᵀ w, u⟩, relative to the terms of these sums; NaN if one has no number."""
+    left = (forward.double() * w).flatten()
+    right = [(v.double() * g).flatten() for v, g in zip(u, backward, strict=True)]
+    sums = float(left.sum()), sum(float(one.sum()) for one in right)
+    size = max(float(left.norm()), math.hypot(*(float(one.norm()) for one in right)))
+    if not math.isfinite(sums[1]):  # nor has reverse mode
+        return 0.0
+    return abs(sums[0] - sums[1]) / size if size else 0.0
+
+
+def _culprit(
+    blocks: Blocks,
+    pushed: Callable[[list[Tensor]], Tensor],
+    w: Tensor,
+    u: list[Tensor],
+    backward: list[Tensor],
+) -> str:
+    """The last block whose derivatives differ: what comes after each output, from the last on."""
+    if blocks.whole:
+        return "the network"
+    names = [f"block {name!r}" for name, _ in blocks.named[1:]]
+    after = [*names, "the loss"]
+    for i in reversed(range(len(u))):
+        part = [one if j == i else torch.zeros_like(one) for j, one in enumerate(u)]
+        off = _difference(pushed(part), w, part, backward)
+        if not off < 1e-3:
+            return after[i]
+    return "the network"
 
 
 def _rounding(value: Tensor, computed: float) -> float:

@@ -6,7 +6,9 @@ of weights any module is one block.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from threading import RLock
 from typing import Any
 
 import torch
@@ -14,31 +16,57 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fgrad.gradients.draws import Draws
-from fgrad.gradients.inputs import FAILED, first_line, handed, mapped, tensors
-from fgrad.gradients.jacobians import assign, vjp
+from fgrad.gradients.inputs import (
+    FAILED,
+    RefusedError,
+    first_line,
+    handed,
+    mapped,
+    samples,
+    shapes,
+    tensors,
+)
+from fgrad.gradients.jacobians import assign, not_forward, vjp
 from fgrad.gradients.kernels import differentiable
-from fgrad.gradients.state import same_random, unchanged
+from fgrad.gradients.state import held, same_random, unchanged
 
 Loss = Callable[[Any, Any], Tensor]
+
+FORWARD = RLock()
+"""Forward mode and its switches are the process's, not a thread's."""
 
 
 @dataclass
 class Found:
-    """What the first pass over inputs of a shape has found, in the network's mode of then.
+    """What passes over inputs of a kind have found, with the network as it is.
 
     Args:
-        sizes: entries of each block's output for one sample.
+        shapes: of each block's output for one sample.
         in_place: blocks that change their input.
         moving: parameters that a pass changes.
         draws: whether a pass draws random numbers.
-        coupled: whether samples depend on one another; not known before forward mode is checked.
+        coupled: whether samples depend on one another, looked at where forward mode needs it.
+        rounding: of the coarsest numbers computed with, likewise.
+        calls: how often such inputs were met.
+        many: samples of the last ones measured.
+        compared: whether forward and reverse mode were.
     """
 
-    sizes: list[int]
-    in_place: set[int]
-    moving: list[nn.Parameter]
-    draws: bool
-    coupled: bool | None = None
+    shapes: list[torch.Size] = field(default_factory=list)
+    in_place: set[int] = field(default_factory=set)
+    moving: list[nn.Parameter] = field(default_factory=list)
+    draws: bool = False
+    coupled: bool = False
+    rounding: float = 0.0
+    calls: int = 0
+    many: int = 1
+    compared: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is time to look, which it is at the calls 1, 8, 64 and so on."""
+        bits = self.calls.bit_length() - 1
+        return self.calls == 1 << bits and bits % 3 == 0
 
 
 class Blocks:
@@ -53,7 +81,7 @@ class Blocks:
     def __init__(self, network: nn.Module, loss: Loss, whole: bool = False) -> None:
         self.network, self.loss, self.whole = network, loss, whole
         self._found: dict[object, Found] = {}
-        self.now = Found([], set(), [], False)
+        self.now = Found()
 
     @property
     def named(self) -> list[tuple[str, nn.Module]]:
@@ -73,72 +101,109 @@ class Blocks:
         wide = any(p.dtype == torch.float64 for p in self.parameters)
         return torch.float64 if wide else torch.float32
 
-    def sizes(self, x: Any, y: Any) -> list[int]:
-        """Entries of each block's output for one sample; the first call of a kind measures.
+    def sizes(self, x: Any, y: Any, step: bool = False) -> list[int]:
+        """Entries of each block's output for one sample, or of all parameters.
+
+        The first call of a kind measures, and later ones now and then: a network may come to do
+        what it did not at first.
 
         Args:
             x: inputs [B, …].
             y: targets [B, …].
+            step: whether a gradient is to be made.
 
         Raises:
             ValueError: if no parameter requires a gradient, the blocks do not compose, a block or
                 the loss gives what has no derivative, or the loss is not one number a sample.
         """
-        modes = tuple(module.training for module in self.network.modules())
+        key = self._kind(x)
+        found = self._found.setdefault(key, Found())
+        self.now = found
+        if step or not found.calls:
+            found.calls += 1
+            if found.fresh:
+                with self.looking():
+                    self._measure(x, y, found)
+        if self.whole:
+            return [sum(p.numel() for p in self.parameters)]
+        return [shape.numel() for shape in found.shapes]
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """What is refused inside is looked at again the next time."""
+        try:
+            yield
+        except BaseException:
+            self._found = {k: found for k, found in self._found.items() if found is not self.now}
+            raise
+
+    def _kind(self, x: Any) -> object:
+        """What a measurement depends on: inputs, modules, their modes and what is trained."""
         kinds = [
             (t.ndim if self.whole else t.shape[1:], t.dtype, t.shape[:1] > (1,)) for t in tensors(x)
         ]
-        key = tuple(kinds), modes
-        if key not in self._found:
-            self._found[key] = self._measured(x, y)
-        self.now = self._found[key]
-        return self.now.sizes
+        modules = [
+            (id(m), m.training, getattr(m, "inplace", False)) for m in self.network.modules()
+        ]
+        trained = [p.requires_grad for p in self.network.parameters()]
+        return tuple(kinds), tuple(modules), tuple(trained)
 
-    def _measured(self, x: Any, y: Any) -> Found:
-        if not self.parameters:
-            raise ValueError("no parameter of the network requires a gradient")
-        for name, parameter in self.network.named_parameters():
-            if isinstance(parameter, nn.parameter.UninitializedParameter):
-                raise ValueError(f"parameter {name!r} has no size before a first plain pass")
-            if parameter.is_complex():
-                raise ValueError(f"parameter {name!r} is {parameter.dtype}; real ones are needed")
-        for one in tensors(x):
-            if one.ndim and not len(one):
-                raise ValueError(f"inputs {list(one.shape)} hold no sample")
-        self.now = found = Found([], set(), [], False)
+    def _measure(self, x: Any, y: Any, found: Found) -> None:
+        """Refuse what a step could not do right; note what it has to know."""
+        self._check_given(x)
         every = list(self.network.parameters())
+        modules = list(self.network.modules())
         before = [(p, p.detach().clone()) for p in every]
-        draws = Draws()
+        attributes = (value for module in modules for value in vars(module).values())
+        found.draws |= any(isinstance(value, torch.Generator) for value in attributes)
         try:
-            with unchanged(self.network), same_random(self.network), draws.recorded():
-                found.sizes, found.in_place = self._first_pass(x, y)
+            with self.unchanged(), same_random(self.network) as moved, torch.enable_grad():
+                self._first_pass(x, y, found)
+            found.draws |= moved()
         finally:
             # by value: a change through .data leaves no other trace
-            found.moving = [p for p, old in before if not torch.equal(p.detach(), old)]
-            for parameter, old in before:
-                if any(parameter is moving for moving in found.moving):
-                    parameter.data.copy_(old)
-        found.draws = bool(draws)
-        return found
+            changed = [(p, old) for p, old in before if not torch.equal(p.detach(), old)]
+            for parameter, old in changed:
+                parameter.data.copy_(old)
+        grown = [
+            m for m in modules if getattr(m, "max_norm", None)
+        ]  # whose rows may have to shrink
+        moving = [
+            *(p for p, _ in changed),
+            *(p for m in grown for p in m.parameters(recurse=False)),
+        ]
+        found.moving = list({id(p): p for p in moving}.values())
 
-    def _first_pass(self, x: Any, y: Any) -> tuple[list[int], set[int]]:
-        """What a step could not differentiate is refused; sizes and who works in place."""
-        with torch.enable_grad():
-            if not self.whole:
-                return self._through(x, y, self.named)
-            try:
-                _, in_place = self._through(x, y, [("", self.network)])
-            except ValueError:
-                if type(self.network).forward is nn.Sequential.forward:
-                    self._through(x, y, list(self.network.named_children()))  # names the culprit
-                raise
-            return [sum(p.numel() for p in self.parameters)], in_place
+    def _check_given(self, x: Any) -> None:
+        if not self.parameters:
+            raise RefusedError("no parameter of the network requires a gradient")
+        for name, parameter in self.network.named_parameters():
+            if isinstance(parameter, nn.parameter.UninitializedParameter):
+                raise RefusedError(f"parameter {name!r} has no size before a first plain pass")
+            if parameter.is_complex():
+                raise RefusedError(f"parameter {name!r} is {parameter.dtype}; real ones are needed")
+        losses = self._modules()[1:]
+        if any(p.requires_grad for loss in losses for p in loss.parameters()):
+            raise RefusedError("the loss has parameters of its own, which would get no gradient")
+        for one in tensors(x):
+            if one.ndim and not len(one):
+                raise RefusedError(f"inputs {list(one.shape)} hold no sample")
 
-    def _through(
-        self, x: Any, y: Any, named: list[tuple[str, nn.Module]]
-    ) -> tuple[list[int], set[int]]:
+    def _first_pass(self, x: Any, y: Any, found: Found) -> None:
+        if not self.whole:
+            self._through(x, y, self.named, found)
+            return
+        try:
+            self._through(x, y, [("", self.network)], found)
+        except ValueError:
+            if type(self.network).forward is nn.Sequential.forward:  # names the culprit
+                self._through(x, y, list(self.network.named_children()), Found())
+            raise
+
+    def _through(self, x: Any, y: Any, named: list[tuple[str, nn.Module]], found: Found) -> None:
         """A pass through blocks, one block's graph at a time."""
-        a, sizes, in_place, trained = x, [], set(), False
+        a, trained, many = x, False, samples(x)
+        found.shapes = []
         # parameters and inputs of blocks, on which others may depend by their own input alone
         others: list[Tensor] = list(self.parameters)
         for i, (name, block) in enumerate(named):
@@ -146,14 +211,13 @@ class Blocks:
             trained |= any(p.requires_grad for p in block.parameters())
             given = mapped(Tensor.clone, a)
             versions = [t._version for t in tensors(given)]
-            output = self._applied(name, block, given)
+            output = self.applied(name, block, given)
             if [t._version for t in tensors(given)] != versions:
-                in_place.add(i)
+                found.in_place.add(i)
             if name:
-                _check(name, output, next(tensors(a)), trained)
-                beside = [t for t in others if id(t) not in own]
-                _refuse(f"block {name!r}", output, beside)
-                sizes.append(output[0].numel())
+                found.many = many = _check(name, output, many, trained)
+                _refuse(f"block {name!r}", output, [t for t in others if id(t) not in own])
+                found.shapes.append(output.shape[1:])
                 others += [t for t in tensors(a) if t.requires_grad]
                 output = output.detach().requires_grad_(trained)
             a = output
@@ -161,38 +225,22 @@ class Blocks:
         if named[0][0]:
             _refuse("the loss", losses, [t for t in others if t is not a])
         if not losses.requires_grad:
-            raise ValueError(
+            raise RefusedError(
                 "the loss has no derivative: outputs or loss are computed outside of torch, "
                 "under no_grad() or detached"
             )
-        return sizes, in_place
 
-    def _applied(self, name: str, block: nn.Module, a: Any) -> Any:
+    def applied(self, name: str, block: nn.Module, a: Any) -> Any:
         """Apply one block; raises ValueError that names it if it does not take a."""
         positions, keywords = ((a,), {}) if name else handed(block, a)
         try:
             return block(*positions, **keywords)
+        except RefusedError:
+            raise
         except FAILED as error:
-            if "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError):
-                raise
-            shapes = " ".join(str(list(t.shape)) for t in tensors(a))
             who = f"block {name!r}" if name else "the network"
-            raise ValueError(f"{who} does not take {shapes}: {first_line(error)}") from None
-
-    def block(self, i: int) -> Callable[[Any], Tensor]:
-        """A block as a function that leaves its input as it was."""
-        return lambda a: self.named[i][1](self.given(i, a))
-
-    def frozen(self, i: int) -> Callable[[Any], Tensor]:
-        """As `block`, and it leaves the block's state as it was."""
-        block = self.named[i][1]
-
-        def pure(a: Any) -> Tensor:
-            with unchanged(block, () if i else self.now.moving):
-                output: Tensor = block(self.given(i, a))
-                return output
-
-        return pure
+            said = f"{who} does not take {shapes(a)}: {first_line(error)}"
+            raise RefusedError(said) from None
 
     def given(self, i: int, a: Any) -> Any:
         """What a block is handed: a copy of its input where it works in place."""
@@ -200,58 +248,107 @@ class Blocks:
 
     def outputs(self, x: Any) -> Any:
         """The network as a function that leaves its input as it was."""
-        positions, keywords = handed(self.network, self.given(0, x))
-        return self.network(*positions, **keywords)
+        return self.applied("", self.network, self.given(0, x))
 
     def losses(self, outputs: Any, y: Any) -> Tensor:
         """A loss for each sample [B]; raises ValueError if it is anything else."""
         try:
             losses = self.loss(outputs, y)
+        except RefusedError:
+            raise
         except FAILED as error:
-            if "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError):
-                raise
-            shapes = [" ".join(str(list(t.shape)) for t in tensors(a)) for a in (outputs, y)]
-            raise ValueError(
-                f"the loss does not take outputs {shapes[0]} with targets {shapes[1]}: "
+            raise RefusedError(
+                f"the loss does not take outputs {shapes(outputs)} with targets {shapes(y)}: "
                 f"{first_line(error)}; loss= takes (outputs, targets) → one number for each sample"
             ) from None
-        samples = len(y) if isinstance(y, Tensor) else len(losses) if losses.ndim else 1
-        if losses.shape != (samples,):
-            raise ValueError(
-                f"the loss has shape {list(losses.shape)}; one number for each of the {samples} "
+        if not isinstance(losses, Tensor) or losses.is_complex() or not losses.is_floating_point():
+            kind = losses.dtype if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
+            raise RefusedError(f"the loss is {kind}; a tensor of real numbers is needed")
+        many = samples(y) or (len(losses) if losses.ndim else 1)
+        if losses.shape != (many,):
+            raise RefusedError(
+                f"the loss has shape {list(losses.shape)}; one number for each of the {many} "
                 "samples is needed, without a reduction: loss= takes another"
             )
-        if not losses.is_floating_point():  # complex, or counts
-            raise ValueError(f"the loss is {losses.dtype}; real numbers are needed")
         return losses
 
     def mean_loss(self, x: Any, y: Any) -> Tensor:
         """Mean loss over the batch, with its graph."""
         return self.losses(self.outputs(x), y).mean()
 
-    def of_weights(self, x: Any, y: Any) -> tuple[Callable[[Any], Tensor], tuple[Tensor, ...]]:
-        """The mean loss as a function of the parameters' values, and those they have."""
-        names = [name for name, p in self.network.named_parameters() if p.requires_grad]
+    @contextmanager
+    def along(
+        self, x: Any, y: Any, *, many: int = 1, only: int | None = None
+    ) -> Iterator[tuple[Callable[[Any], Tensor], tuple[Tensor, ...]]]:
+        """What tangents perturb, as the argument of a function that leaves the state as it was.
 
-        def mean_loss(values: tuple[Tensor, ...]) -> Tensor:
-            with unchanged(self.network):
-                positions, keywords = handed(self.network, self.given(0, x))
-                named = dict(zip(names, values, strict=True))
-                outputs = functional_call(self.network, named, positions, keywords)
-                return self.losses(outputs, y).mean()
+        Args:
+            x: inputs [B, …].
+            y: targets [B, …].
+            many: leading dimension of what is added to each block's output; B, or 1 for the same
+                to all samples.
+            only: the one sample that it is added to.
 
-        return mean_loss, tuple(p.detach() for p in self.parameters)
+        Returns:
+            Of a whole network the mean loss [] and the parameters' values; of a chain the losses
+            [B] and zeros, which are added to the output of each block.
+        """
+        if self.whole:
+            names = [name for name, p in self.network.named_parameters() if p.requires_grad]
+            yield partial(self._at, x, y, names), tuple(p.detach() for p in self.parameters)
+            return
+        device = self.parameters[0].device
+        zeros = [
+            torch.zeros((many, *shape), dtype=self.dtype, device=device)
+            for shape in self.now.shapes
+        ]
+        with self.unchanged():
+            start = self.named[0][1](self.given(0, x))  # which no tangent goes through
+            yield partial(self._from, start, y, only), tuple(zeros)
+
+    def _at(self, x: Any, y: Any, names: list[str], values: tuple[Tensor, ...]) -> Tensor:
+        with self.unchanged():
+            positions, keywords = handed(self.network, self.given(0, x))
+            named = dict(zip(names, values, strict=True))
+            outputs = functional_call(self.network, named, positions, keywords)
+            return self.losses(outputs, y).mean()
+
+    def _from(self, a: Tensor, y: Any, only: int | None, added: tuple[Tensor, ...]) -> Tensor:
+        with self.unchanged():
+            for i, ((name, block), part) in enumerate(zip(self.named, added, strict=True)):
+                if i:
+                    try:
+                        a = block(self.given(i, a))
+                    except RefusedError:
+                        raise
+                    except FAILED as error:
+                        raise not_forward(f"block {name!r}", error) from None
+                here = part if only is None else part * _one(only, a)
+                a = a + here.to(a.dtype)
+            return self.losses(a, y)
 
     def unchanged(self) -> AbstractContextManager[None]:
-        """Passes inside leave the network's state as it was."""
-        return unchanged(self.network, self.now.moving)
+        """Passes inside leave the state of network and loss as it was; weights may move."""
+        return unchanged(*self._modules())
+
+    def _modules(self) -> list[nn.Module]:
+        loss = getattr(self.loss, "unscaled", self.loss)
+        return [self.network, loss] if isinstance(loss, nn.Module) else [self.network]
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A pass inside leaves nothing changed, and what it draws is drawn next outside."""
+        with self.unchanged(), held(self.now.moving), same_random(self.network):
+            yield
 
     def draws(self, x: Any, y: Any) -> Draws:
         """The random draws of this step, made in a pass of their own where it draws at all."""
         draws = Draws()
         if self.now.draws:
-            kept = unchanged(self.network, self.now.moving, drawing=True)
-            with kept, differentiable(self.network), torch.no_grad(), draws.recorded():
+            state = unchanged(*self._modules(), drawing=True)
+            kept = held(self.now.moving)
+            kernels = differentiable(self.network)
+            with FORWARD, state, kept, kernels, torch.no_grad(), draws.recorded():
                 self.losses(self.outputs(x), y)
         return draws
 
@@ -261,7 +358,7 @@ class Blocks:
 
         Where nothing was drawn and something is after all, `Found.draws` says so afterwards.
         """
-        with differentiable(self.network):
+        with FORWARD, differentiable(self.network), held(self.now.moving):
             if draws:
                 with draws.again():
                     yield
@@ -271,18 +368,25 @@ class Blocks:
                 self.now.draws |= moved()
 
 
-def _check(name: str, output: Any, a: Tensor, trained: bool) -> None:
+def _one(only: int, a: Tensor) -> Tensor:
+    """1 for one sample of a [B, …] and 0 for the others: [B, 1, …]."""
+    chosen = torch.arange(len(a), device=a.device).eq(only)
+    return chosen.view(-1, *[1] * (a.ndim - 1))
+
+
+def _check(name: str, output: Any, many: int | None, trained: bool) -> int:
     """Refuse what a block gives if tangents cannot perturb it, or no gradient comes back."""
-    if not isinstance(output, Tensor) or output.shape[:1] != a.shape[:1]:
+    if not isinstance(output, Tensor) or not output.ndim or len(output) != (many or len(output)):
         got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(f"block {name!r} gives {got}; a tensor [{len(a)}, …] is needed")
+        raise RefusedError(f"block {name!r} gives {got}; a tensor [{many or 'B'}, …] is needed")
     if not output.is_floating_point():
-        raise ValueError(f"block {name!r} gives {output.dtype}; real numbers are needed")
+        raise RefusedError(f"block {name!r} gives {output.dtype}; real numbers are needed")
     if trained and not output.requires_grad:
-        raise ValueError(
+        raise RefusedError(
             f"block {name!r} gives an output without a derivative: it is computed outside of "
             "torch, under no_grad() or detached"
         )
+    return len(output)
 
 
 def _refuse(what: str, output: Tensor, others: Sequence[Tensor]) -> None:
@@ -291,7 +395,7 @@ def _refuse(what: str, output: Tensor, others: Sequence[Tensor]) -> None:
         return
     found = torch.autograd.grad(output.sum(), others, retain_graph=True, allow_unused=True)
     if any(g is not None for g in found):
-        raise ValueError(
+        raise RefusedError(
             f"{what} depends on parameters or activations of a block before it otherwise than by "
             "its input; join these blocks, or perturb weights"
         )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fgrad.gradients.inputs import RefusedError
 from fgrad.gradients.state import differ
 
 BERNOULLI = ("bernoulli", "bernoulli_", "native_dropout")
@@ -122,12 +123,12 @@ class _Again(TorchDispatchMode):
         name = _name(func)
         before, noise = next(self.left, ("nothing", torch.empty(0)))
         if name != before and not {name, before} <= set(BERNOULLI):
-            raise ValueError(
+            raise RefusedError(
                 f"random numbers by {name} in one pass, by {before} in another: forward mode needs "
                 "the same in each, mode sim makes one pass alone"
             )
         if noise is None:
-            raise ValueError(
+            raise RefusedError(
                 f"random numbers by {name}, which forward mode would have to draw again; "
                 "mode sim makes one pass alone"
             )
@@ -148,7 +149,7 @@ class _Again(TorchDispatchMode):
 
 def _fits(name: str, x: Tensor, noise: Tensor) -> None:
     if x.shape != noise.shape:
-        raise ValueError(
+        raise RefusedError(
             f"random numbers by {name} of shape {list(x.shape)} in one pass, "
             f"{list(noise.shape)} in another"
         )

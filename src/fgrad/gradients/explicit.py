@@ -55,6 +55,21 @@ class Tangents:
             )
         self._fitting.add(n)
 
+    def check_rounding(self, n: int, rounding: float) -> None:
+        """Refuse a projection that makes derivatives of few digits into a gradient of none.
+
+        It solves for k coefficients, and a matrix of k normal tangents in n = k dimensions is about
+        as near to singular as 1/n.
+
+        Raises:
+            ValueError: if derivatives are coarser than of float32 and k is beyond n/2.
+        """
+        if rounding > 1e-4 and self.approach.aggregation == "projection" and 2 * self.k > n:
+            raise ValueError(
+                f"k = {self.k}: forward mode in half precision allows {n // 2} of n = {n} for a "
+                "projection; mode sim allows any"
+            )
+
     def in_full_precision(self) -> AbstractContextManager[object]:
         """The algebra of tangents is not for the lower precision of an autocast around it."""
         return torch.autocast(self.generator.device.type, enabled=False)

@@ -1,17 +1,24 @@
-"""What networks are given: a tensor, or tensors in a tuple, a list or a dict."""
+"""What networks are given: a tensor, or tensors in a tuple, a list or a dict; what they refuse."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 FAILED = RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError
 """What a module raises on inputs that it was not made for."""
 
 
+class RefusedError(ValueError):
+    """What cannot be done right, in one line that is said as it is."""
+
+
 def first_line(error: BaseException) -> str:
-    """An error's message in one line."""
+    """An error's message in one line; raises it again if memory is all that is wanting."""
+    if "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError):
+        raise error
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -25,6 +32,16 @@ def tensors(x: Any) -> Iterator[Tensor]:
     elif isinstance(x, tuple | list):
         for value in x:
             yield from tensors(value)
+
+
+def samples(x: Any) -> int | None:
+    """Length of the first tensor, if there is one."""
+    return next((len(t) for t in tensors(x) if t.ndim), None)
+
+
+def shapes(x: Any) -> str:
+    """Of all tensors of an input."""
+    return " ".join(str(list(t.shape)) for t in tensors(x)) or type(x).__name__
 
 
 def mapped(f: Callable[[Tensor], Tensor], x: Any) -> Any:
@@ -45,13 +62,11 @@ def handed(module: nn.Module, x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     A dict goes by keywords and a tuple by position where ``forward`` takes them so; anything else,
     and whatever an `nn.Sequential` is given, as it is.
     """
-    if isinstance(x, Tensor) or isinstance(module, nn.Sequential):
+    if isinstance(module, nn.Sequential) or not isinstance(x, tuple | Mapping):
         return (x,), {}
-    positions, keywords = (tuple(x), {}) if isinstance(x, tuple | list) else ((), x)
-    if not isinstance(keywords, Mapping):
-        return (x,), {}
+    positions, keywords = (tuple(x), {}) if isinstance(x, tuple) else ((), dict(x))
     try:
         inspect.signature(module.forward).bind(*positions, **keywords)
     except TypeError:
         return (x,), {}
-    return positions, dict(keywords)
+    return positions, keywords

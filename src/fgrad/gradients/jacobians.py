@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgrad.gradients.inputs import first_line
+from fgrad.gradients.inputs import RefusedError, first_line
 
 
-def jvp(f: Callable[[Any], Tensor], x: Any, tangents: Any, what: str) -> tuple[Tensor, Tensor]:
+def jvp(f: Callable[[Any], Tensor], x: Any, tangents: Any) -> tuple[Tensor, Tensor]:
     """Value and Jacobian-vector products f(x), J tᵢ for all i.
 
     The value is computed once, and the tangents go through f in one batch with the same random
@@ -19,7 +19,6 @@ def jvp(f: Callable[[Any], Tensor], x: Any, tangents: Any, what: str) -> tuple[T
         f: of a tensor, or of a tuple of tensors.
         x: where.
         tangents: as x, each tensor with a leading dimension k.
-        what: f in words.
 
     Returns:
         f(x) [*], and its tangents [k, *].
@@ -34,15 +33,18 @@ def jvp(f: Callable[[Any], Tensor], x: Any, tangents: Any, what: str) -> tuple[T
     out_dims: Any = (None, 0)  # torch's types do not know None: the same for every tangent
     try:
         value, derivatives = torch.vmap(one, out_dims=out_dims, randomness="same")(tangents)
+    except RefusedError:
+        raise
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        if "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            raise
-        if str(error).startswith("random numbers"):
-            raise ValueError(f"{what}: {error}") from None
-        raise ValueError(
-            f"{what} has no derivative in forward mode; mode sim needs none: {first_line(error)}"
-        ) from None
+        raise not_forward("the network", error) from None
     return value, derivatives
+
+
+def not_forward(what: str, error: BaseException) -> RefusedError:
+    """What is said of something that torch cannot derive in forward mode."""
+    return RefusedError(
+        f"{what} has no derivative in forward mode; mode sim needs none: {first_line(error)}"
+    )
 
 
 def vjp(
@@ -60,20 +62,41 @@ def vjp(
         keep: the graphs, which are freed otherwise.
 
     Returns:
-        A tensor of the shape of each parameter.
+        A tensor of the shape of each parameter, no two of which share memory.
 
     Raises:
         ValueError: if torch cannot go back through the outputs' graphs.
     """
+    outputs = [outputs] if isinstance(outputs, Tensor) else outputs
+    given = [cotangents] * len(outputs) if not isinstance(cotangents, list) else cotangents
+    derived = [(a, g) for a, g in zip(outputs, given, strict=True) if a.requires_grad]
+    if not derived or not parameters:
+        return [torch.zeros_like(p) for p in parameters]
     try:
         found = torch.autograd.grad(
-            outputs, parameters, cotangents, keep, allow_unused=True, materialize_grads=True
+            [a for a, _ in derived] if len(derived) > 1 else derived[0][0],
+            parameters,
+            [g for _, g in derived] if len(derived) > 1 else derived[0][1],
+            keep,
+            allow_unused=True,
+            materialize_grads=True,
         )
-    except RuntimeError as error:
-        if "alloc" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ValueError(f"no gradient comes back: {first_line(error)}") from None
-    return [g.to_dense() if g.is_sparse else g for g in found]
+    except RefusedError:
+        raise
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise RefusedError(f"no gradient comes back: {first_line(error)}") from None
+    return _apart([g.to_dense() if g.is_sparse else g for g in found])
+
+
+def _apart(gradients: list[Tensor]) -> list[Tensor]:
+    """Copies of those that share memory with one before, or with themselves, as in a + b."""
+    seen: set[int] = set()
+    for i, gradient in enumerate(gradients):
+        where = gradient.untyped_storage().data_ptr()
+        if gradient.numel() and (where in seen or 0 in gradient.stride()):
+            gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
+        seen.add(where)
+    return gradients
 
 
 def assign(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
@@ -92,4 +115,4 @@ def unflatten(flat: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     """[*, n] → a tensor [*, *shape] for each parameter, of its dtype."""
     parts = flat.split([p.numel() for p in parameters], dim=-1)
     pairs = zip(parts, parameters, strict=True)
-    return [part.view(*flat.shape[:-1], *p.shape).to(p.dtype) for part, p in pairs]
+    return [part.view((*flat.shape[:-1], *p.shape)).to(p.dtype) for part, p in pairs]

@@ -10,6 +10,7 @@ Source: the paper, sections 3, 4.4 and 4.5.
 """
 
 import operator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -20,10 +21,10 @@ from torch.nn.functional import cross_entropy
 from fgrad.gradients.approach import APPROACHES, Approach, has_law
 from fgrad.gradients.blocks import Blocks, Loss
 from fgrad.gradients.explicit import Tangents
+from fgrad.gradients.inputs import tensors
 from fgrad.gradients.jacobians import vjp
 from fgrad.gradients.kernels import compiled
 from fgrad.gradients.registry import MODES
-from fgrad.gradients.state import same_random
 from fgrad.gradients.tail import attached
 
 CROSS_ENTROPY: Loss = partial(cross_entropy, reduction="none")
@@ -108,8 +109,7 @@ class Perturbation:
             generator = torch.Generator(device or "cpu").manual_seed(0)
         self.generator = generator
         whole = perturb == "weights" or type(network).forward is not nn.Sequential.forward
-        scaled = loss if scaler is None else lambda outputs, y: scaler.scale(loss(outputs, y))
-        self._blocks = Blocks(network, scaled, whole)
+        self._blocks = Blocks(network, loss if scaler is None else _Scaled(loss, scaler), whole)
         self._tangents = None if k is None else Tangents(approach, k, generator, chunk)
         kind = f"{perturb}-{'exact' if self.exact else mode}"
         self._gradient = MODES["backpropagation" if k is None else kind]
@@ -126,29 +126,34 @@ class Perturbation:
         Returns:
             The mean loss before any step, detached.
         """
-        parameters = self.parameters
+        every = list(self.chain.parameters())
+        parameters = [p for p in every if p.requires_grad]
         if self.scaler is None and _in_float16(self.generator.device.type):
             raise ValueError(
                 "autocast in float16 loses small gradients: Perturbation(…, scaler=GradScaler()), "
                 "or autocast in bfloat16"
             )
-        self._blocks.sizes(x, y)
+        _check_inference(x)
+        self._blocks.sizes(x, y, step=True)
         if self._tangents is not None:
             _check_devices(parameters, self.generator)
-        before = [p.grad for p in parameters]
-        for parameter in parameters:
+        before = [p.grad for p in every]
+        for parameter in every:
             parameter.grad = None
         try:
             with torch.enable_grad():
                 loss = self._gradient(self._blocks, self._tangents, x, y)
         except BaseException:
-            for parameter, grad in zip(parameters, before, strict=True):
+            for parameter, grad in zip(every, before, strict=True):
                 parameter.grad = grad
             raise
         if accumulate:
-            for parameter, grad in zip(parameters, before, strict=True):
+            for parameter, grad in zip(every, before, strict=True):
                 if grad is not None:
                     parameter.grad = grad if parameter.grad is None else grad + parameter.grad
+        for parameter in parameters:
+            for hook in (parameter._post_accumulate_grad_hooks or {}).values():
+                hook(parameter)
         return loss if self.scaler is None else loss / self.scaler.get_scale()
 
     @property
@@ -158,8 +163,9 @@ class Perturbation:
 
     def true_gradient(self, x: Any, y: Any) -> list[Tensor]:
         """∇f of the mean loss for each of `parameters`, by backpropagation; nothing is changed."""
+        _check_inference(x)
         self._blocks.sizes(x, y)
-        with self._blocks.unchanged(), same_random(self.chain), torch.enable_grad():
+        with self._blocks.kept(), torch.enable_grad():
             found = vjp(self._blocks.mean_loss(x, y), self.parameters)
         scale = 1.0 if self.scaler is None else self.scaler.get_scale()
         return found if scale == 1 else [g / scale for g in found]
@@ -171,12 +177,30 @@ class Perturbation:
             ValueError: as a call would.
             MemoryError: as a call would.
         """
+        _check_inference(x)
         sizes = self._blocks.sizes(x, y)
         parameters = sum(p.numel() for p in self.parameters)
         n = parameters if self.perturb == "weights" else sum(sizes)
         if self._tangents is not None and not self.exact:
             self._tangents.check(n, self._blocks.dtype)
         return n
+
+
+@dataclass
+class _Scaled:
+    """A loss, scaled."""
+
+    unscaled: Loss
+    scaler: torch.amp.GradScaler
+
+    def __call__(self, outputs: Any, y: Any) -> Tensor:
+        scaled: Tensor = self.scaler.scale(self.unscaled(outputs, y))
+        return scaled
+
+
+def _check_inference(x: Any) -> None:
+    if torch.is_inference_mode_enabled() or any(t.is_inference() for t in tensors(x)):
+        raise ValueError("under torch.inference_mode() nothing can be derived: use torch.no_grad()")
 
 
 def _approach(approach: Approach | str) -> Approach:

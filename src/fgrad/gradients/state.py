@@ -7,7 +7,7 @@ leaves it as it was.
 
 import copy
 import random
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,60 +16,93 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-COPIED = (
-    list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict,
-    np.ndarray, np.random.Generator, np.random.RandomState, random.Random,
-)  # fmt: skip
-"""Attributes that a pass may change without another being bound to the name."""
+OWN = nn.Module().__dict__.keys() - {"training"}
+"""Attributes of every module, which are not its state."""
 
 
-def _fresh(value: Any, drawing: bool) -> Any:
-    """What stands in for an attribute while it must not change: a copy, or itself."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, torch.Generator):
-        return value if drawing else value.clone_state()
-    if type(value) in COPIED:
-        simple = isinstance(value, np.random.RandomState | np.random.Generator | random.Random)
-        return copy.deepcopy(value) if simple else copy.copy(value)
-    return value
+class _Copies:
+    """Stand-ins for values that must not change: one for each, however many modules share it.
+
+    Containers are followed to what they hold, objects of other classes are not.
+    """
+
+    def __init__(self, drawing: bool) -> None:
+        self.drawing = drawing
+        self.made: dict[int, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        if id(value) not in self.made:
+            self.made[id(value)] = self._made(value)
+        return self.made[id(value)]
+
+    def _made(self, value: Any) -> Any:
+        if isinstance(value, Tensor):  # a parameter that hides here, or what comes of one, stays
+            return value if value.requires_grad else value.detach().clone()
+        if isinstance(value, torch.Generator):
+            return value if self.drawing else value.clone_state()
+        if isinstance(
+            value, np.ndarray | np.random.Generator | np.random.RandomState | random.Random
+        ):
+            return copy.deepcopy(value)
+        if isinstance(value, tuple):
+            values = map(self, value)
+            return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
+        if not isinstance(value, list | deque | dict | set | bytearray):
+            return value
+        made: Any = copy.copy(value)
+        self.made[id(value)] = made
+        if isinstance(value, list | deque | dict):
+            for key in value if isinstance(value, dict) else range(len(value)):
+                made[key] = self(value[key])
+        return made
 
 
 @contextmanager
-def unchanged(
-    network: nn.Module, moving: Iterable[nn.Parameter] = (), drawing: bool = False
-) -> Iterator[None]:
+def unchanged(*networks: nn.Module, drawing: bool = False) -> Iterator[None]:
     """Passes inside leave buffers and attributes of all modules as they were.
 
     Copies stand in for them; so that a pass in forward mode may change them too, it has to enter
-    this itself. An attribute's own attributes are not followed.
+    this itself.
 
     Args:
-        network: whose modules are kept.
-        moving: parameters that a forward pass changes, such as those of ``Embedding(max_norm)``.
+        networks: whose modules are kept.
         drawing: whether torch's generators that are attributes move on.
     """
-    own = nn.Module().__dict__.keys() - {"training"}
-    kept = []
-    for module in network.modules():
-        attributes = {name: value for name, value in vars(module).items() if name not in own}
+    copies, kept, values = _Copies(drawing), [], []
+    modules = {id(module): module for network in networks for module in network.modules()}
+    for module in modules.values():
+        if isinstance(module, torch.jit.ScriptModule):  # which owns its buffers
+            values += [(b, b.detach().clone()) for b in module.buffers(recurse=False)]
+            continue
+        attributes = {name: value for name, value in vars(module).items() if name not in OWN}
         kept.append((module, attributes, dict(module._buffers)))
-        vars(module).update({name: _fresh(value, drawing) for name, value in attributes.items()})
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = buffer.detach().clone()
-    values = [(p, p.detach().clone()) for p in moving]
+        vars(module).update({name: copies(value) for name, value in attributes.items()})
+        module._buffers.update({name: copies(b) for name, b in module._buffers.items()})
     try:
         yield
     finally:
         for module, attributes, buffers in kept:
-            for name in vars(module).keys() - own - attributes.keys():
+            for name in vars(module).keys() - OWN - attributes.keys():
                 del vars(module)[name]
             vars(module).update(attributes)
             module._buffers.clear()
             module._buffers.update(buffers)
-        for parameter, value in values:
-            parameter.data.copy_(value)
+        _put_back(values)
+
+
+@contextmanager
+def held(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Passes inside leave these parameters as they were, such as those of `Embedding(max_norm)`."""
+    values = [(p, p.detach().clone()) for p in parameters]
+    try:
+        yield
+    finally:
+        _put_back(values)
+
+
+def _put_back(values: list[tuple[Any, Tensor]]) -> None:
+    for tensor, value in values:
+        tensor.data.copy_(value)
 
 
 @contextmanager

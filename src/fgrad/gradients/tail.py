@@ -46,6 +46,11 @@ class Tail:
     hidden: Tensor
     layer: nn.Linear
 
+    @property
+    def short(self) -> bool:
+        """Whether nothing is broadcast over the samples, as the cheap way assumes."""
+        return len(self.skip) == len(self.hidden) and self.skip.requires_grad
+
     def output(self) -> Tensor:
         """The block's output [B, T, m]."""
         narrowed: Tensor = self.layer(self.hidden)
@@ -97,5 +102,14 @@ HOOKS = (
 def attached(where: object) -> bool:
     """Whether a module, or torch to all modules, has hooks, or it has another forward or call."""
     own = vars(where)
-    another = isinstance(where, nn.Module) and ("forward" in own or compiled(where))
-    return another or any(own.get(name) for name in HOOKS)
+    if any(own.get(name) for name in HOOKS):
+        return True
+    if not isinstance(where, nn.Module):
+        return False
+    parameters = where.parameters(recurse=False)
+    return "forward" in own or compiled(where) or any(map(watched, parameters))
+
+
+def watched(parameter: nn.Parameter) -> bool:
+    """Whether a parameter's gradient goes through hooks."""
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)

@@ -65,7 +65,9 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """
     parameters = blocks.parameters
     agreed(blocks, x, y)
-    v = drawn(tangents, sum(p.numel() for p in parameters), blocks.dtype)
+    n = sum(p.numel() for p in parameters)
+    tangents.check_rounding(n, blocks.now.rounding)
+    v = drawn(tangents, n, blocks.dtype)
     draws = blocks.draws(x, y)
     d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
     if blocks.now.draws and not draws:  # for the first time
@@ -83,10 +85,8 @@ def _derivatives(
     blocks: Blocks, x: Any, y: Any, v: Tensor, chunk: int | None, draws: Draws
 ) -> Tensor:
     """Of the mean loss along the tangents [k, n]: [k]."""
-    parameters, found = blocks.parameters, []
+    found = []
     for some in v.split(chunk or len(v)):
-        parts = tuple(unflatten(some, parameters))
-        with blocks.passes(draws), torch.no_grad():
-            f, values = blocks.of_weights(x, y)
-            found.append(jvp(f, values, parts, "the network")[1].to(v.dtype))
+        with blocks.passes(draws), torch.no_grad(), blocks.along(x, y) as (f, values):
+            found.append(jvp(f, values, tuple(unflatten(some, values)))[1].to(v.dtype))
     return torch.cat(found)
