@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fgrad.gradients.draws import Draws
-from fgrad.gradients.inputs import FAILED, first_line, handed
+from fgrad.gradients.inputs import FAILED, first_line, handed, mapped
 from fgrad.gradients.kernels import differentiable
-from fgrad.gradients.state import same_random, unchanged
+from fgrad.gradients.state import held, same_random, unchanged
 
 Part = str | nn.Module
 
@@ -47,18 +47,22 @@ def chain(
         ['hidden', 'head']
     """
 
-    def find(part: Part) -> nn.Module:
+    def find(part: object) -> nn.Module:
         if isinstance(part, nn.Module):
             return part
+        if not isinstance(part, str):
+            raise ValueError(f"a block has the part {part!r}: a module or its name is needed")
         try:
             return module.get_submodule(part)
         except AttributeError:
             known = [name for name, _ in module.named_children()]
             raise ValueError(f"no submodule {part!r}; there are {', '.join(known)}") from None
 
+    if not isinstance(blocks, Mapping):
+        raise ValueError(f"blocks = {blocks!r}: the parts of each block by its name are needed")
     found = {}
     for name, parts in blocks.items():
-        each = [parts] if isinstance(parts, str | nn.Module) else list(parts)
+        each = list(parts) if isinstance(parts, list | tuple) else [parts]
         if not each or "." in name:
             raise ValueError(f"block {name!r}: a name without dots and at least one part is needed")
         found[name] = find(each[0])
@@ -70,7 +74,7 @@ def chain(
     owners = [set(map(id, block.parameters())) for block in made]
     for name, parameter in module.named_parameters():
         count = sum(id(parameter) in own for own in owners)
-        if count != 1:
+        if count != 1 and (count or parameter.requires_grad):
             where = "no block" if count == 0 else f"{count} blocks"
             raise ValueError(f"parameter {name!r} belongs to {where}; it must belong to one")
     if example is not None:
@@ -80,45 +84,57 @@ def chain(
 
 def _compare(module: nn.Module, made: nn.Sequential, example: Any) -> None:
     """Refuse a chain that is another function than its network, in either mode of it."""
-    modes = [(part, part.training) for whole in (module, made) for part in whole.modules()]
-    now = module.training
+    parts = list({id(m): m for whole in (module, made) for m in whole.modules()}.values())
+    now, modes = module.training, [part.training for part in parts]
+    # a module that does something when its mode changes keeps its mode
+    plain = all(type(part).train is nn.Module.train for part in parts)
     try:
-        for training in (now, not now):
+        for training in (now, not now) if plain else (now,):
             if training != now:
                 module.train(training)
                 made.train(training)
-            with torch.no_grad(), differentiable(module):
+            with torch.no_grad(), differentiable(module), held(module.parameters()):
                 difference = _difference(module, made, example)
             if difference and not (difference.startswith("network") and training != now):
                 mode = "training" if training else "evaluation"
                 raise ValueError(f"in {mode} the blocks are another function: {difference}")
     finally:
-        for part, training in modes:
+        for part, training in zip(parts, modes, strict=True):
             part.training = training
 
 
 def _difference(module: nn.Module, made: nn.Sequential, example: Any) -> str:
     """What is different between a network and its chain; empty if nothing is."""
     draws = Draws()
-    positions, keywords = handed(module, example)
+    positions, keywords = handed(module, mapped(Tensor.clone, example))
     try:
         with unchanged(module), same_random(module), draws.recorded():
             expected = module(*positions, **keywords)
     except FAILED as error:
         return f"network does not take the example: {first_line(error)}"
     try:
-        with unchanged(module), same_random(module), unchanged(made), draws.again():
-            found = made(example)
+        with unchanged(module, made), same_random(module), draws.again():
+            found = made(mapped(Tensor.clone, example))
     except FAILED as error:
         return f"chain does not take the example: {first_line(error)}"
-    if not isinstance(expected, Tensor) or not isinstance(found, Tensor):
-        return f"network gives {type(expected).__name__}, chain {type(found).__name__}, not tensors"
-    if expected.shape != found.shape:
-        return f"network gives {list(expected.shape)}, chain {list(found.shape)}"
-    exact = not expected.dtype.is_floating_point
-    tolerance = 0.0 if exact else float(torch.finfo(expected.dtype).eps) ** 0.5
-    size = expected.abs().max()
-    off = (found - expected).abs().max()
-    if off <= tolerance * size:
+    if isinstance(expected, Tensor) and isinstance(found, Tensor) and expected.shape == found.shape:
+        return _distance(found, expected)
+    what = [
+        list(one.shape) if isinstance(one, Tensor) else type(one).__name__
+        for one in (expected, found)
+    ]
+    return f"network gives {what[0]}, chain {what[1]}"
+
+
+def _distance(found: Tensor, expected: Tensor) -> str:
+    """How far outputs are from what they should be, if further than rounding."""
+    other = ~torch.isclose(found, expected, rtol=0, atol=0, equal_nan=True)
+    if not other.any():
         return ""
-    return f"outputs are up to {float(off):.3g} off, of {float(size):.3g} at most"
+    kind = expected.dtype
+    tolerance = torch.finfo(kind).eps ** 0.5 if kind.is_floating_point else 0.0
+    size = float(expected[expected.isfinite()].double().abs().max())
+    off = float((found[other].double() - expected[other].double()).abs().max())
+    return (
+        "" if off <= tolerance * size else f"outputs are up to {off:.3g} off, of {size:.3g} at most"
+    )
