@@ -136,7 +136,7 @@ def test_a_report_of_what_is_there(project):
     (line,) = [line for line in output.splitlines() if line.startswith("fgrad: ")]
     assert line.startswith("fgrad: not there yet and left out: results/paper/claims/angles.md, ")
     assert "results/paper/figures/quality.png" in line
-    assert "final_values" not in line
+    assert "figures/final_values" not in line
     text = report.read_text()
     assert "final values" in text
     assert "found rates" not in text
