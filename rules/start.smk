@@ -4,6 +4,7 @@ import atexit
 import shlex
 import sys
 from contextlib import ExitStack
+from functools import wraps
 
 from snakemake.settings.types import SharedFSUsage
 
@@ -46,6 +47,7 @@ def alone(queue):
 def done_alone(method):
     """What Snakemake does without starting a job, and so without `onstart`."""
 
+    @wraps(method)
     def held(*args, **options):
         if not options.get("dryrun"):
             try:
@@ -58,7 +60,9 @@ def done_alone(method):
 
 
 for _name in ("delete_output", "cleanup_metadata"):
-    setattr(workflow, _name, done_alone(getattr(workflow, _name)))
+    _method = getattr(workflow, _name)
+    if not hasattr(_method, "__wrapped__"):  # once, of however many modules
+        setattr(workflow, _name, done_alone(_method))
 
 
 onstart:
