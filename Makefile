@@ -6,6 +6,11 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := . $(VENV)/bin/activate &&
 
+# Snakemake keeps its cache in a home folder that can be written.
+ifeq ($(shell test -w "$$HOME" && echo yes),)
+export XDG_CACHE_HOME ?= $(CURDIR)/$(VENV)/cache
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help demo paper report test test-slow test-slurm test-cloud lint bench
 
@@ -41,6 +46,7 @@ bench: $(READY) ## speed against the textbook versions
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "fgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d; try: make PYTHON=python3.11" % v[:2])'
+	@$(PYTHON) -c 'import os, sys; sys.exit("fgrad cannot be set up in %r: no environment works below a path with one of : \" $$ ` \\ tab newline; move the checkout" % os.getcwd() if set(os.getcwd()) & set(":\"$$`\\\t\n") else None)'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --editable .

@@ -21,6 +21,7 @@ include: "rules/functions.smk"
 include: "rules/networks.smk"
 include: "rules/paper.smk"
 include: "rules/lr_search.smk"
+include: "rules/report.smk"
 
 
 if not INCLUDED:

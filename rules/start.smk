@@ -1,13 +1,21 @@
 # What happens when jobs start, and when they end too early.
 
 import atexit
+import shlex
+import sys
 from contextlib import ExitStack
+from functools import wraps
 
 from snakemake.settings.types import SharedFSUsage
 
 from fgrad import orphans
 from fgrad.store import lease, shared
 from fgrad.store.log import log_line
+
+# Snakemake puts the path of Python into commands of a shell as it is; once is enough where several
+# workflows are modules of one.
+if Path(sys.executable).exists():
+    sys.executable = shlex.quote(sys.executable)
 
 # A lease that a dead owner loses: after a kill the same command goes on, and two runs in one folder
 # are still refused, on whichever nodes they are. Snakemake's own lock, which outlives a kill, is off.
@@ -25,16 +33,41 @@ def shared_folders():
     return {
         "working folder": Path.cwd(),
         "workflow": HOME,
+        "environment": Path(sys.prefix),
         "data_dir": Path(CONFIG.networks.data_dir),
     }
 
 
+def alone(queue):
+    """From here on nobody else is at work in this folder."""
+    AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder", say=log_line))
+    orphans.settle(CONFIG.orphans, queue, log_line)
+
+
+def done_alone(method):
+    """What Snakemake does without starting a job, and so without `onstart`."""
+
+    @wraps(method)
+    def held(*args, **options):
+        if not options.get("dryrun"):
+            try:
+                alone(queue=False)
+            except ConfigError as error:
+                raise WorkflowError(str(error)) from None
+        return method(*args, **options)
+
+    return held
+
+
+for _name in ("delete_output", "cleanup_metadata"):
+    _method = getattr(workflow, _name)
+    if not hasattr(_method, "__wrapped__"):  # once, of however many modules
+        setattr(workflow, _name, done_alone(_method))
+
+
 onstart:
     try:
-        AT_WORK.enter_context(
-            lease.held(lease.WORKFLOW, "this folder", say=log_line)
-        )
-        orphans.settle(CONFIG.orphans, on_cluster(), log_line)
+        alone(on_cluster())
         if is_forced() and not workflow.touch:
             dag = workflow.dag
             forced = [job for job in dag.needrun_jobs() if dag.reason(job).forced]

@@ -1,5 +1,6 @@
 """The command line, as a user calls it."""
 
+import os
 import subprocess
 import sys
 
@@ -237,6 +238,41 @@ def test_output_that_cannot_be_written(tmp_path, arguments):
     assert done.returncode != 0
     assert "file is a file; a folder that can be written is needed" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_a_locale_that_knows_no_degrees(tmp_path, monkeypatch):
+    for name, value in ASCII.items():
+        monkeypatch.setenv(name, value)
+    run = RUN.replace("--gradient frog", "--gradient frog --angle 90")
+    done = fgrad(*f"descend {run} --steps 1 --output {tmp_path / 'r.parquet'}".split())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("seed 0 angle 90?: ")
+
+
+@pytest.mark.parametrize("name", ["é.parquet", "é/r.parquet"])
+def test_a_name_that_the_locale_cannot_write(name, tmp_path, monkeypatch):
+    for key, value in ASCII.items():
+        monkeypatch.setenv(key, value)
+    done = fgrad(*f"descend {RUN} --output {tmp_path / name}".split())
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fgrad: '")
+    assert "no UTF-8; choose another folder or name" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [b"\xe9.parquet", b"\xe9/r.parquet"])
+def test_a_name_that_is_no_text(name, tmp_path):
+    done = fgrad(
+        *f"descend {RUN} --output".split(), os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fgrad: '{tmp_path}/")
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_no_output(tmp_path):

@@ -1,6 +1,7 @@
 """Results that are no longer what is asked for: listed, taken over on purpose, or removed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,23 @@ def test_the_commands(here):
     with lease.held(lease.WORKFLOW, "this folder"):
         for verb in ("adopt", "prune"):
             assert "this folder: another process is at work on it" in command(verb).stderr
+
+
+@pytest.mark.parametrize("held", [lease.WORKFLOW, Path("results/runs/functions/.a.lease")], ids=str)
+@pytest.mark.parametrize("verb", ["stale --accept-code 0", "adopt", "prune --yes"])
+def test_beside_a_run_at_work_nothing_is_changed(here, verb, held):
+    """Nor beside a job whose workflow was killed."""
+    extra = here / "results/runs/functions/unasked.parquet"
+    extra.write_bytes(next(here.rglob("*.parquet")).read_bytes())
+    before = {path: path.read_bytes() for path in here.rglob("*.parquet")}
+    command = [FGRAD, *verb.split(), "--workflow", str(ROOT), "--configfile", str(TINY)]
+    with lease.held(held, "held"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fgrad: this folder: ")
+    assert f"process {os.getpid()} on " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {path: path.read_bytes() for path in here.rglob("*.parquet")} == before
 
 
 @pytest.mark.parametrize("verb", ["stale", "adopt", "prune"])

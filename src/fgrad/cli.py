@@ -1,5 +1,6 @@
 """The command ``fgrad``: one run each, without Snakemake."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -232,6 +233,9 @@ def _remove(left: list[Path], yes: bool) -> None:
 
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale may know no ° and no ×
+            stream.reconfigure(errors="replace")
     _renamed(sys.argv)
     try:
         tyro.extras.subcommand_cli_from_dict(
@@ -285,11 +289,14 @@ def _check(output: Path) -> None:
     """Refuse an output before anything is computed for it."""
     if not output.name or output.is_dir():
         raise errors.ConfigError(f"output = {str(output)!r}: a folder; a file name is needed")
+    files.check_name(output)
     files.check_writable(output.parent)
 
 
 def _folder(output: Path) -> Path:
     """Refuse a folder before anything is computed for it; the Parquet file that goes into it."""
+    import fgrad.paper.figures  # noqa: F401  what cannot be drawn is told now
+
     if output.is_file():
         raise errors.ConfigError(f"output = {str(output)!r}: a file; a folder is needed")
     files.check_writable(output)
@@ -302,11 +309,12 @@ def _show(output: Path, figure: str, done: Result) -> None:
 
     from fgrad.paper import summary
     from fgrad.paper.contents import FIGURES
-    from fgrad.paper.figures import style
     from fgrad.plan import rates
 
     trials = summary.searches([str(output / "trials.parquet")], [None])
     rates.write_table(output / "learning_rates.csv", trials)
+    from fgrad.paper.figures import style
+
     drawn = resolve_name(FIGURES[figure].draws)(trials)
     style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
     found = done.facts["found"]

@@ -132,9 +132,12 @@ def alone() -> Iterator[None]:
     """No workflow is at work in the current folder, nor starts in the meantime.
 
     Raises:
-        ConfigError: if one is.
+        ConfigError: if one is, or a job that one has left behind.
     """
     with lease.held(lease.WORKFLOW, "this folder", say=log.log_line):
+        left = [f"{lock}: {owner}" for lock, owner in lease.held_below(Path("results")).items()]
+        if left:
+            raise ConfigError(f"this folder: jobs are still at work in it: {', '.join(left)}")
         yield
 
 

@@ -31,5 +31,12 @@ def test_temporary_folders_are_named_and_others_are_not(mounts):
     assert said == ["data_dir /tmp/x: lies in a folder for temporary files; do all nodes see it?"]
 
 
+@pytest.mark.parametrize("folder", ["/home/dol$HOME", "/home/a`b", "/home/back\\slash"])
+def test_a_path_that_a_queue_does_not_take_is_refused(mounts, folder):
+    with pytest.raises(ConfigError) as caught:
+        shared.check({"workflow": Path(folder)}, print)
+    assert str(caught.value) == f"workflow {folder}: a queue takes no path with $ \\ `"
+
+
 def test_real_mounts_are_read():
     assert shared._file_system(Path(__file__))

@@ -40,12 +40,29 @@ class CannotWriteError(ConfigError):
         self.passing = error.errno in PASSING
 
 
+def check_name(path: Path) -> None:
+    """Refuse a path that this process, in its locale, cannot write as UTF-8, as Parquet wants it.
+
+    Raises:
+        ConfigError: naming the path.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        name = ascii(str(path.absolute()))
+        raise ConfigError(
+            f"{name}: no UTF-8; choose another folder or name, or a locale of UTF-8 "
+            "(LC_ALL=C.UTF-8)"
+        ) from None
+
+
 def check_writable(folder: Path) -> None:
     """Refuse an output folder that cannot be written, without writing.
 
     Raises:
         ConfigError: naming the folder.
     """
+    check_name(folder)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ConfigError(f"{folder}: {existing} is a file; a folder that can be written is needed")

@@ -6,7 +6,6 @@ nullable integers.
 
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fgrad.errors import ConfigError
+from fgrad.store import revision
 from fgrad.store.files import atomic
 from fgrad.store.schemas import FLOAT, INT, TEXT
 
@@ -134,24 +134,7 @@ def environment() -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = "unknown"
-    return {"versions": versions, "machine": platform.machine(), "commit": _commit()}
-
-
-def _commit() -> str | None:
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    return {"versions": versions, "machine": platform.machine()} | revision.recorded()
 
 
 def _table(path: Path | str, columns: list[str] | None) -> pa.Table:

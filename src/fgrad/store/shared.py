@@ -12,20 +12,27 @@ from fgrad.store.context import Say
 IN_MEMORY = frozenset({"devtmpfs", "ramfs", "tmpfs"})
 """Kinds of file systems that no other machine sees."""
 
+EXPANDED = frozenset("$`\\")
+"""Characters that do not survive the double quotes in which a queue is handed its command."""
+
 
 def check(folders: Mapping[str, Path], say: Say) -> None:
-    """Refuse folders that only this machine can see, and name those that it probably alone sees.
+    """Refuse folders that jobs cannot see or be told of, and name those that they may not see.
 
     Args:
         folders: what each is for.
         say: told of folders for temporary files, which are rarely shared.
 
     Raises:
-        ConfigError: naming the first folder in the memory of this machine.
+        ConfigError: naming the first folder in the memory of this machine, or whose path no queue
+            can be handed.
     """
     temporary = {Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")}
     for purpose, folder in folders.items():
         there = folder.expanduser().resolve()
+        if EXPANDED & set(str(there)):
+            characters = " ".join(sorted(EXPANDED))
+            raise ConfigError(f"{purpose} {there}: a queue takes no path with {characters}")
         kind = _file_system(there)
         if kind in IN_MEMORY:
             raise ConfigError(

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 
 from fgrad.store.files import atomic
 
-mpl.use("Agg")
+mpl.use("agg")
+mpl.rcdefaults()  # what the user has set for other figures is not for these
 
 COLUMN, PAGE = 3.5, 7.16
 """Widths of one column and of the page, in inches (IEEE two-column)."""
@@ -75,6 +76,7 @@ NETWORK_LABELS = {
 
 sns.set_theme(
     style="ticks",
+    font="DejaVu Sans",  # comes with matplotlib, and so is the same everywhere
     rc={
         "font.size": 8,
         "axes.labelsize": 8,
