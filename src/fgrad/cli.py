@@ -276,8 +276,16 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # whoever read what is printed wants no more of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         sys.exit(0)
+    except OSError as error:  # what is printed cannot be, or a file that is not the output
+        _silence()
+        sys.exit(f"fgrad: {log.first_line(error)}")
+
+
+def _silence() -> None:
+    """Nothing more is printed, as it would fail again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}
@@ -322,7 +330,7 @@ def _show(output: Path, figure: str, done: Result) -> None:
     """Say what a search found; its table and figure are written, unless that has been done."""
     trials, *others = (output / name for name in ("trials.parquet", *FOUND))
     if any(not one.exists() or _written(one) < _written(trials) for one in others):
-        _show_in(*map(str, (trials, *others)), figure)
+        _draw(figure, trials, *others)
     found = done.facts["found"]
     at_edge = f"; the best, {found['best_lr']:g}, is at the {found['edge']} edge"
     near = (
@@ -332,7 +340,7 @@ def _show(output: Path, figure: str, done: Result) -> None:
     print(f"learning rate {found['lr']:g}, loss {found['loss']:.6g}; {near}{edge}")
 
 
-def _show_in(path: str, table: str, pdf: str, png: str, figure: str) -> None:
+def _draw(figure: str, path: Path, table: Path, pdf: Path, png: Path) -> None:
     """The table and the figure of a search."""
     from pkgutil import resolve_name
 
@@ -341,9 +349,9 @@ def _show_in(path: str, table: str, pdf: str, png: str, figure: str) -> None:
     from fgrad.paper.figures import style
     from fgrad.plan import rates
 
-    trials = summary.searches([path], [None])
-    rates.write_table(Path(table), trials)
-    style.save(resolve_name(FIGURES[figure].draws)(trials), pdf, png)
+    trials = summary.searches([str(path)], [None])
+    rates.write_table(table, trials)
+    style.save(resolve_name(FIGURES[figure].draws)(trials), str(pdf), str(png))
 
 
 def _written(path: Path) -> int:

@@ -12,7 +12,7 @@ from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
 from fgrad.store import files, lease
 from fgrad.store.checkpoints import Checkpoint
-from fgrad.store.context import Context
+from fgrad.store.context import ALONE, Context
 
 RUN = FunctionRun(function="sphere", n=4, gradient="frog", k=2, steps=5, lr=0.1)
 
@@ -37,7 +37,7 @@ def put(kind: str, path: Path) -> None:
 KINDS = ("device", "FIFO", "socket", "folder", "loop")
 
 
-def refused(path: Path, context: Context = Context(), run: FunctionRun = RUN) -> str:
+def refused(path: Path, context: Context = ALONE, run: FunctionRun = RUN) -> str:
     with pytest.raises(ConfigError) as caught:
         jobs.carry_out(run, path, context)
     assert len(str(caught.value).splitlines()) == 1
@@ -191,7 +191,7 @@ def test_users_and_variables(tmp_path, monkeypatch):
 def test_unknown_users_and_variables(given, reason):
     with pytest.raises(ConfigError) as caught:
         files.expanded(given)
-    assert str(caught.value) == f"{given}: {reason}"
+    assert str(caught.value) == f"data_dir = {given!r}: {reason}"
 
 
 def test_a_folder_with_a_dollar_in_its_name(tmp_path):

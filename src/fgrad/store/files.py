@@ -242,17 +242,18 @@ def drop_finished(paths: Iterable[Path | str]) -> None:
 
 
 def expanded(path: Path | str) -> Path:
-    """A folder as a shell would have it, with ``~``, ``~user`` and ``$NAME`` replaced.
+    """A folder of data as a shell would have it, with ``~``, ``~user`` and ``$NAME`` replaced.
 
     Raises:
         ConfigError: if there is no such user or variable.
     """
     found = os.path.expanduser(os.path.expandvars(path))
     if found.startswith("~"):
-        raise ConfigError(f"{path}: no user {found.split('/')[0].removeprefix('~')!r} here")
+        user = found.split("/")[0].removeprefix("~")
+        raise ConfigError(f"data_dir = {str(path)!r}: no user {user!r} here")
     unset = re.search(r"\$(\w+|\{[^}]*\})", found)
     if unset and not os.path.exists(found):
-        raise ConfigError(f"{path}: {unset[0]} is not set")
+        raise ConfigError(f"data_dir = {str(path)!r}: {unset[0]} is not set")
     return Path(found)
 
 

@@ -6,7 +6,7 @@ Each line has a checksum, so that what a disk or a copy has damaged is not taken
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -98,7 +98,7 @@ class _Lines(JournalFileBackend):
         except OSError as error:
             raise files.CannotWriteError(self.journal, error) from None
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         try:
             yield from super().read_logs(log_number_from)
         except OSError as error:
