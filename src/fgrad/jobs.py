@@ -91,6 +91,7 @@ def _refuse_other(path: Path, run: JobOptions, code: str) -> None:
     plain = identity.defining(run.model_dump(mode="json"))
     differs = identity.difference(identity.Asked(str(path), kind, plain, (code,)))
     if differs:
+        differs = differs.replace(parquet.ADVICE, "")  # it may be anybody's
         raise ConfigError(
             f"{path}: is there, and another file: {differs}; name another, or --overwrite it"
         )

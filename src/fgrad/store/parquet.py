@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 KEY = b"fgrad"
+ADVICE = ", delete it and run again"
+"""To one whose result is damaged."""
 CHECKSUM = b"fgrad-checksum"
 """Of provenance, names and types; files from before there was one have none."""
 
@@ -202,7 +204,7 @@ def _unreadable(path: Path | str, error: Exception) -> ConfigError:
         return ConfigError(f"{path}: cannot be read: {reason(denied)}")
     if isinstance(error, OSError) and error.errno:
         return ConfigError(f"{path}: cannot be read: {reason(error)}")
-    advice = ", delete it and run again" if begins == b"PAR1" else ""
+    advice = ADVICE if begins == b"PAR1" else ""  # others are not ours to delete
     said = (str(error).splitlines() or [type(error).__name__])[0]
     return ConfigError(f"{path}: not a whole Parquet file{advice}: {said}")
 
