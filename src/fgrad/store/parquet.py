@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 KEY = b"fgrad"
 ADVICE = ", delete it and run again"
 """To one whose result is damaged."""
-CHECKSUM = b"fgrad-checksum"
-"""Of provenance, names and types; files from before there was one have none."""
+CHECKSUM = "checksum"
+"""In the provenance: of the rest of it, of names and types; files from before there was one have
+none."""
 
 
 def write(
@@ -96,9 +97,9 @@ def save(
     Raises:
         ConfigError: if the file cannot be written.
     """
-    metadata = (table.schema.metadata or {}) | {KEY: json.dumps(known).encode()}
-    schema = table.schema.with_metadata(metadata)
-    metadata[CHECKSUM] = _checksum(schema)
+    plain = json.loads(json.dumps(known))
+    plain[CHECKSUM] = _checksum(table.schema, plain)
+    metadata = (table.schema.metadata or {}) | {KEY: json.dumps(plain).encode()}
     with atomic(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(metadata),
@@ -134,17 +135,18 @@ def _recorded(path: str, *_: int) -> dict[str, Any]:
     """What is recorded in a file that is the same as long as its times and sizes are."""
     try:
         schema = pq.read_schema(path)
-        metadata = schema.metadata or {}
-        sound = metadata.get(CHECKSUM) in (None, _checksum(schema))
     except Exception as error:  # damaged bytes make pyarrow raise anything
         raise _unreadable(path, error) from None
-    if not sound:
-        raise _unreadable(path, ValueError("other contents than its checksum's"))
     try:
-        found: Any = json.loads(metadata.get(KEY, b"{}"))
+        found: Any = json.loads((schema.metadata or {}).get(KEY, b"{}"))
     except ValueError:  # of somebody else
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    expected = found.pop(CHECKSUM, None)
+    if expected not in (None, _checksum(schema, found)):
+        raise _unreadable(path, ValueError("other contents than its checksum's"))
+    return found
 
 
 @cache
@@ -185,11 +187,11 @@ def _table(path: Path | str, columns: list[str] | None) -> pa.Table:
         raise _unreadable(path, error) from None
 
 
-def _checksum(schema: pa.Schema) -> bytes:
-    metadata = schema.metadata or {}
-    content = [metadata.get(KEY, b""), metadata.get(b"pandas", b"")]
-    content += [f"{field.name} {field.type}".encode() for field in schema]
-    return hashlib.blake2b(b"\n".join(content), digest_size=8).hexdigest().encode()
+def _checksum(schema: pa.Schema, known: dict[str, Any]) -> str:
+    fields = [f"{field.name} {field.type}" for field in schema]
+    pandas = (schema.metadata or {}).get(b"pandas", b"").decode(errors="replace")
+    content = json.dumps([known, pandas, fields]).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _unreadable(path: Path | str, error: Exception) -> ConfigError:
