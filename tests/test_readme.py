@@ -24,3 +24,17 @@ def test_python_examples(example):
         assert all(g is not None and torch.isfinite(g).all() for g in gradients)
     else:
         assert found["g"].shape == (8, 100)
+
+
+COMMANDS = re.findall(r"^fgrad (?:descend|measure|train|search) .*$", README, re.M)
+
+
+def test_no_command_writes_over_the_output_of_another():
+    outputs = [re.search(r"--output (\S+)", command)[1] for command in COMMANDS]
+    assert len(set(outputs)) == len(COMMANDS) > 4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_has_a_value(command):
+    """And so an effect."""
+    assert not re.search(r"--\S+ (?=--|$)", command + " --")

@@ -30,31 +30,35 @@ Flat = tyro.conf.arg(name="")
 def measure(
     run: Annotated[QualityRun, Flat],
     output: Path,
+    overwrite: bool = False,
 ) -> None:
     """Approximation quality of gradient estimates (sections 4.1 and 4.3).
 
     Args:
         run: options.
         output: Parquet file, one row for each sample, aggregation and k.
+        overwrite: compute it again, or in place of another file that is there.
     """
     _check(output)
     with _bar("samples") as progress:
-        jobs.carry_out(run, output, Context(progress=progress))
+        jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
 
 
 def descend(
     run: Annotated[FunctionRun, Flat],
     output: Path,
+    overwrite: bool = False,
 ) -> None:
     """Gradient descent on a closed-form function (sections 4.2 and 4.3).
 
     Args:
         run: options.
         output: Parquet file, one row for each seed and step.
+        overwrite: compute it again, or in place of another file that is there.
     """
     _check(output)
     with _bar("steps") as progress:
-        done = jobs.carry_out(run, output, Context(progress=progress))
+        done = jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
     for stop in done.facts["stop"]:
         angle = "" if stop["angle_deg"] is None else f" angle {stop['angle_deg']:g}°"
         print(f"seed {stop['seed']}{angle}: {stop['stop']} after {stop['steps']} steps")
@@ -64,6 +68,7 @@ def train(
     run: Annotated[TrainRun, Flat],
     output: Path,
     data_dir: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Training of a network with one gradient approach (sections 4.4 and 4.5).
 
@@ -71,10 +76,12 @@ def train(
         run: options.
         output: Parquet file, one row for each epoch. A killed run goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
+        overwrite: compute it again, or in place of another file that is there.
     """
     _check(output)
     with _bar("epochs", silent) as progress:  # every epoch says its own line
-        context = Context(log.log_line, progress, data_dir and data_dir.expanduser())
+        data = data_dir and files.expanded(data_dir)
+        context = Context(log.log_line, progress, data, overwrite=overwrite)
         done = jobs.carry_out(run, output, context)
     print(f"{done.facts['stop']} after {done.columns['epoch'].max()} epochs")
 
@@ -82,6 +89,7 @@ def train(
 def search_functions(
     search: Annotated[FunctionSearch, Flat],
     output: Path,
+    overwrite: bool = False,
 ) -> None:
     """Search for the learning rate of a descent on a closed-form function (sections 4.2 and 4.3).
 
@@ -89,10 +97,12 @@ def search_functions(
         search: options.
         output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
             and a figure of them. A killed search goes on with the same command.
+        overwrite: compute it again, or in place of another file that is there.
     """
-    trials = _folder(output)
+    trials = _folder(output, overwrite)
     with _bar("steps") as progress:
-        done = jobs.carry_out(search, trials, Context(log.log_line, progress))
+        context = Context(log.log_line, progress, overwrite=overwrite)
+        done = jobs.carry_out(search, trials, context)
     _show(output, "search_functions", done)
 
 
@@ -100,6 +110,7 @@ def search_network(
     search: Annotated[NetworkSearch, Flat],
     output: Path,
     data_dir: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Search for the learning rate of a network, on its validation loss (sections 4.4 and 4.5).
 
@@ -108,10 +119,12 @@ def search_network(
         output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
             and a figure of them. A killed search goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
+        overwrite: compute it again, or in place of another file that is there.
     """
-    trials = _folder(output)
+    trials = _folder(output, overwrite)
     with _bar("trials", silent) as progress:  # every trial says its own line
-        context = Context(log.log_line, progress, data_dir and data_dir.expanduser())
+        data = data_dir and files.expanded(data_dir)
+        context = Context(log.log_line, progress, data, overwrite=overwrite)
         done = jobs.carry_out(search, trials, context)
     _show(output, "search_fc", done)
 
@@ -199,7 +212,7 @@ def adopt(place: Annotated[Place, Flat], data_dir: Path | None = None) -> None:
     """
     from fgrad import upkeep
 
-    data = data_dir and data_dir.expanduser().absolute()
+    data = data_dir and files.expanded(data_dir).absolute()
     status = place.status()
     with upkeep.alone():
         for line in upkeep.adopt(status, data):
@@ -267,8 +280,16 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # whoever read what is printed wants no more of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         sys.exit(0)
+    except OSError as error:  # what is printed cannot be, or a file that is not the output
+        _silence()
+        sys.exit(f"fgrad: {log.first_line(error)}")
+
+
+def _silence() -> None:
+    """Nothing more is printed, as it would fail again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}
@@ -287,41 +308,61 @@ def _renamed(arguments: list[str]) -> None:
 
 def _check(output: Path) -> None:
     """Refuse an output before anything is computed for it."""
-    if not output.name or output.is_dir():
+    if not output.name or os.path.isdir(output):
         raise errors.ConfigError(f"output = {str(output)!r}: a folder; a file name is needed")
     files.check_name(output)
-    files.check_writable(output.parent)
+    files.output(output)
 
 
-def _folder(output: Path) -> Path:
+FOUND = ("learning_rates.csv", "search.pdf", "search.png")
+"""What is written of a search beside its trials."""
+
+
+def _folder(output: Path, overwrite: bool) -> Path:
     """Refuse a folder before anything is computed for it; the Parquet file that goes into it."""
     import fgrad.paper.figures  # noqa: F401  what cannot be drawn is told now
 
-    if output.is_file():
+    files.check_name(output)
+    if os.path.isfile(output):
         raise errors.ConfigError(f"output = {str(output)!r}: a file; a folder is needed")
-    files.check_writable(output)
-    return output / "trials.parquet"
+    trials, *others = (files.output(output / name) for name in ("trials.parquet", *FOUND))
+    theirs = next((path for path in others if path.exists()), None)
+    if theirs and not overwrite and not trials.exists():
+        raise errors.ConfigError(
+            f"{theirs}: is there, and of no search; name another folder, or --overwrite it"
+        )
+    return trials
 
 
 def _show(output: Path, figure: str, done: Result) -> None:
-    """Write the table and the figure of a search, and say what it found."""
+    """Say what a search found; its table and figure are written, unless that has been done."""
+    trials, *others = (output / name for name in ("trials.parquet", *FOUND))
+    if any(not one.exists() or _written(one) < _written(trials) for one in others):
+        _draw(figure, trials, *others)
+    found = done.facts["found"]
+    at_edge = f"; the best, {found['best_lr']:g}, is at the {found['edge']} edge"
+    near = (
+        f"{found['within']} of {len(done.columns['trial'])} rates are within the margin of the best"
+    )
+    edge = at_edge if found["edge"] else ""
+    print(f"learning rate {found['lr']:g}, loss {found['loss']:.6g}; {near}{edge}")
+
+
+def _draw(figure: str, path: Path, table: Path, pdf: Path, png: Path) -> None:
+    """The table and the figure of a search."""
     from pkgutil import resolve_name
 
     from fgrad.paper import summary
     from fgrad.paper.contents import FIGURES
     from fgrad.plan import rates
 
-    trials = summary.searches([str(output / "trials.parquet")], [None])
-    rates.write_table(output / "learning_rates.csv", trials)
-    from fgrad.paper.figures import style
+    trials = summary.searches([str(path)], [None])
+    rates.write_table(table, trials)
+    style.save(resolve_name(FIGURES[figure].draws)(trials), str(pdf), str(png))
 
-    drawn = resolve_name(FIGURES[figure].draws)(trials)
-    style.save(drawn, str(output / "search.pdf"), str(output / "search.png"))
-    found = done.facts["found"]
-    at_edge = f"; the best, {found['best_lr']:g}, is at the {found['edge']} edge"
-    near = f"{found['within']} of {len(trials)} rates are within the margin of the best"
-    edge = at_edge if found["edge"] else ""
-    print(f"learning rate {found['lr']:g}, loss {found['loss']:.6g}; {near}{edge}")
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 @contextmanager

@@ -48,16 +48,21 @@ def carry_out(
         ConfigError: if the job cannot be done as asked, the file cannot be written, or another
             process is at work on it.
     """
-    target = Path(path)
+    target = files.output(Path(path))
     watch = Watch(*run.code(), *([script] if script else []))
     with lease.alone(target, context.workflow, context.say) as check, interrupts.noticed():
         finished = files.finished(target)
         outputs = (finished, target) if context.workflow else (target,)
-        for output in outputs:
-            if output.is_dir():
-                raise ConfigError(f"{output}: a folder, where a file is to be written")
         if context.workflow:
-            plain = run.model_dump(mode="json")
+            files.check_regular(finished)
+        if getattr(run, "profile", False):
+            files.check_regular(target.with_suffix(".trace.json"))
+        plain = run.model_dump(mode="json")
+        if not context.overwrite and target.exists():
+            _refuse_other(target, run, watch.code)
+            context.say(f"{target}: computed before, nothing to do; --overwrite computes it again")
+            return _read(target)
+        if context.workflow:
             if identity.is_of(finished, plain, watch.code):
                 context.say(f"computed before and not summarised yet: taken from {finished}")
                 files.patiently(lambda: files.copy(finished, target), context.say)
@@ -78,6 +83,18 @@ def carry_out(
         for kind in ("journal", "checkpoint"):
             files.forget(target, kind)
     return result
+
+
+def _refuse_other(path: Path, run: JobOptions, code: str) -> None:
+    """Refuse a file that is not this job's result, as it would be lost."""
+    kind = f"{type(run).__module__}:{type(run).__qualname__}"
+    plain = identity.defining(run.model_dump(mode="json"))
+    differs = identity.difference(identity.Asked(str(path), kind, plain, (code,)))
+    if differs:
+        differs = differs.replace(parquet.ADVICE, "")  # it may be anybody's
+        raise ConfigError(
+            f"{path}: is there, and another file: {differs}; name another, or --overwrite it"
+        )
 
 
 def _compute(run: JobOptions, context: Context, watch: Watch) -> Result:

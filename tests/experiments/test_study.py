@@ -129,6 +129,28 @@ def test_a_damaged_end_is_cut_off_and_said(tmp_path, damage):
     assert said[1] == "resumed: 6 of 6 trials are finished"
 
 
+def test_one_flipped_byte_anywhere_changes_no_number(tmp_path):
+    """The line it is in and what follows is done again, or the journal is refused and kept."""
+    search, whole = SearchOptions(evaluations=4), tmp_path / "whole"
+    trials, found = conducted(search, whole, bowl)
+    content, journal = whole.read_bytes(), tmp_path / "journal"
+    refused, done = 0, []
+    for i in range(0, len(content), 11):
+        damaged = content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :]
+        journal.write_bytes(damaged)
+        evaluated: list[int] = []
+        try:
+            again, found_again = conducted(search, journal, bowl, evaluated)
+        except ConfigError:
+            refused += 1
+            assert journal.read_bytes() == damaged
+        else:
+            assert (seen(again), found_again) == (seen(trials), found)
+        done.append(len(evaluated))
+    assert refused < len(done) // 4
+    assert 0 < sum(done) < 4 * len(done)
+
+
 def test_a_journal_without_one_of_its_lines(tmp_path):
     """Copied badly: the same result, or one line that refuses it; never anything else."""
     search, whole = SearchOptions(evaluations=6), tmp_path / "whole"

@@ -1,5 +1,9 @@
 """A killed training ends with the bits of an undisturbed one, or is refused in a line."""
 
+import errno
+import io
+import math
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +16,7 @@ from fgrad.errors import ConfigError
 from fgrad.experiments import training
 from fgrad.options.networks import TrainRun
 from fgrad.store import files, parquet
-from fgrad.store.checkpoints import Checkpoint
+from fgrad.store.checkpoints import DIGEST, Checkpoint
 from fgrad.store.context import Context
 
 FGRAD = str(Path(sys.executable).parent / "fgrad")
@@ -136,6 +140,56 @@ def test_a_damaged_checkpoint_is_named(how, data, tmp_path, run, killed):
     assert str(caught.value).startswith(f"{checkpoint}: not a whole checkpoint, delete it")
     assert "\n" not in str(caught.value)
     assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 1e-3])
+@pytest.mark.parametrize("part", ["chain", "optimizer", "history", "order"])
+def test_a_checkpoint_with_other_numbers_in_it_is_named(part, value, data, tmp_path, run, killed):
+    """Of a form that torch takes, as only a checksum can tell."""
+    r, path = run(optimizer="adam"), tmp_path / "r.parquet"
+    checkpoint = killed(r, data, path, 2)
+    content = checkpoint.read_bytes()
+    state = torch.load(io.BytesIO(content[:-DIGEST]), weights_only=True)
+    if part == "history":
+        state["history"][1]["val_loss"] = value
+    elif part == "order":
+        state["order"][0] += 1
+    else:
+        held = state[part] if part == "chain" else state[part]["state"][0]
+        next(one for one in held.values() if one.ndim).view(-1)[0] = value
+    packed = io.BytesIO()
+    torch.save(state, packed)
+    checkpoint.write_bytes(packed.getvalue() + content[-DIGEST:])
+    with pytest.raises(ConfigError) as caught:
+        training.train(r, data, Context(target=path))
+    assert str(caught.value) == (
+        f"{checkpoint}: not a whole checkpoint, delete it to start anew: "
+        "other contents than its checksum's"
+    )
+
+
+def test_one_flipped_byte_anywhere_in_a_checkpoint_is_noticed(data, tmp_path, run, killed):
+    r, path = run(), tmp_path / "r.parquet"
+    checkpoint = killed(r, data, path, 2)
+    whole = checkpoint.read_bytes()
+    for i in range(0, len(whole), 997):
+        checkpoint.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        with pytest.raises(ConfigError, match="not a whole checkpoint"):
+            training.checkpoint_of(r, Context(target=path)).load(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_a_checkpoint_that_cannot_be_read_is_not_to_be_deleted(code, tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "c", "key")
+    checkpoint.save({})
+
+    def fails(self):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(ConfigError) as caught:
+        checkpoint.load(torch.device("cpu"))
+    assert str(caught.value) == f"{checkpoint.path}: cannot be read: {os.strerror(code)}"
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.1}, {"width": 8}, {"model": "lenet5", "width": None}, {"epochs": 4}, {"threads": 2}])  # fmt: skip

@@ -63,11 +63,11 @@ def batch(images: np.ndarray, labels: np.ndarray) -> bytes:
     return pickle.dumps({"data": images.reshape(len(images), -1), "labels": labels.tolist()})
 
 
-def tar(files: dict[str, bytes]) -> bytes:
+def tar(files: dict[str, bytes], folder: str = "cifar-10-batches-py/") -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name, content in files.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member = tarfile.TarInfo(f"{folder}{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return file.getvalue()

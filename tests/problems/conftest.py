@@ -75,7 +75,7 @@ def mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake],
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be downloaded."""
-    monkeypatch.setattr(published, "_transfer", lambda url, path: pytest.fail(f"downloads {url}"))
+    monkeypatch.setattr(published, "_transfer", lambda url, *_: pytest.fail(f"downloads {url}"))
 
 
 @pytest.fixture

@@ -71,6 +71,15 @@ def test_one_flipped_bit_is_noticed(where, bit, prepared):
     assert message.endswith("; delete it and run again")
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_other_contents_of_the_same_form_are_noticed(key, prepared):
+    """All labels 0, all pixels black: as torch writes them, beside the checksum that was there."""
+    content = torch.load(prepared, weights_only=True)
+    content[key].zero_()
+    torch.save(content, prepared)
+    assert "damaged: other contents than its checksum's" in refused(data.load, "mnist", prepared)
+
+
 def test_a_flipped_byte_anywhere_is_refused_or_changes_nothing(prepared):
     """Padding and time stamps of the archive hold no data."""
     whole, kept = prepared.read_bytes(), data.load("mnist", prepared)

@@ -1,5 +1,6 @@
 """Published files: a table that is torchvision's, every layout the same, nothing half taken."""
 
+import errno
 import gzip
 import os
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_of_two_damaged_copies_the_nearest_is_named(fake, tmp_path):
     ("name", "file", "spoil", "reason"),
     [
         ("mnist", "train-images-idx3-ubyte.gz", lambda x: x[:1000], "ended before"),
-        ("mnist", "t10k-labels-idx1-ubyte.gz", lambda x: b"<html>", "Not a gzipped file"),
+        ("mnist", "t10k-labels-idx1-ubyte.gz", lambda x: b"<html>", "has the MD5"),
         ("mnist", "t10k-labels-idx1-ubyte.gz", lambda x: b"", "has the MD5"),
         ("mnist", "t10k-labels-idx1-ubyte.gz", lambda x: x[:12] + b"!!" + x[14:], ""),
         ("fashion-mnist", "t10k-images-idx3-ubyte", lambda x: x[:-1], "has the MD5"),
@@ -201,6 +202,83 @@ def test_a_folder_is_needed(call):
     assert refused(call, "svhn", None).startswith("data set svhn needs data_dir")
 
 
+ALIKE = {
+    "unpacked by 7-Zip": lambda name: name.replace("-idx", ".idx"),
+    "dots, packed": lambda name: name.replace("-idx", ".idx") + ".gz",
+    "all dots": lambda name: name.replace("-", "."),
+    "underscores": lambda name: name.replace("-", "_"),
+    "of a folder of that name": lambda name: f"{name}/{name}",
+    "dots in a folder": lambda name: f"{name}/{name.replace('-idx', '.idx')}",
+    "a second copy": lambda name: f"{name} (1).gz",
+    "in capitals": lambda name: f"{name.upper()}.GZ",
+    "another ending": lambda name: f"{name}.bin",
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("call", ALIKE)
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_files_are_known_by_content(name, call, packed, fake, tmp_path):
+    """Whatever they are called, and packed or not whatever their ending says."""
+    made, folder = fake(name), tmp_path / "data"
+    fake("fashion-mnist" if name == "mnist" else "mnist").put(folder)  # of the same names
+    for part, content in made.unpacked.items():
+        path = folder / ALIKE[call](part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(content) if packed else content)
+    before = snapshot(folder)
+    assert same(published.read(name, folder), made.tensors)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "name", ["cifar-10-python.tar", "cifar-10-python.tgz", "cifar_10_python.tar.gz"]
+)
+@pytest.mark.parametrize("inside", ["", "cifar-10-batches-py/", "/abs/", "../"])
+def test_archives_are_known_by_content(name, packed, inside, fake, tmp_path):
+    """Nothing is written where names in them point to."""
+    made = fake("cifar10")
+    (tmp_path / "data").mkdir()
+    content = gzip.decompress(tar(made.unpacked, inside))
+    (tmp_path / "data" / name).write_bytes(gzip.compress(content) if packed else content)
+    assert same(published.read("cifar10", tmp_path / "data"), made.tensors)
+    assert os.listdir(tmp_path) == ["data"]
+
+
+def bomb(size: int) -> bytes:
+    return gzip.compress(bytes(size))
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [
+        ("mnist", "train-images-idx3-ubyte.gz", bomb(48_000_000)),
+        ("mnist", "t10k-labels-idx1-ubyte", bomb(1_000_000)),
+        ("svhn", "test_32x32.mat", bomb(65_000_000)),
+        ("cifar10", "cifar-10-python.tar.gz", tar({"test_batch": bytes(190_000_000)})),
+        ("cifar10", "cifar-10-python.tar.gz", tar({"other": bytes(190_000_000)})),
+        ("cifar10", "cifar-10-python.tar.gz", tar({"data_batch_1": bytes(95_000_000), "x": bytes(95_000_000)})),
+    ],
+)  # fmt: skip
+def test_a_bomb_is_refused_before_it_has_grown(name, file, content, fake, tmp_path):
+    fake(name).put(tmp_path)
+    for path in tmp_path.glob(f"{Path(file).stem}*"):
+        path.unlink()
+    (tmp_path / file).write_bytes(content)
+    message = refused(published.read, name, tmp_path)
+    assert f"{file} holds more than the published" in message
+
+
+def test_every_file_has_a_published_size():
+    for one in PUBLISHED.values():
+        names = {*one.files, *(part for _, contents in one.files.values() for part in contents)}
+        assert one.sizes.keys() == names
+    assert sum(PUBLISHED["cifar10"].sizes[f"data_batch_{i}"] for i in range(1, 6)) > 50_000 * 3073
+    assert PUBLISHED["mnist"].sizes["train-images-idx3-ubyte"] == 16 + 60_000 * 28**2
+    assert PUBLISHED["mnist"].sizes["t10k-labels-idx1-ubyte"] == 8 + 10_000
+
+
 # fetching
 
 
@@ -241,6 +319,51 @@ def test_a_mirror_may_recover(fake, mirrors, tmp_path, monkeypatch):
     published.fetch("svhn", tmp_path / "data")
     assert pauses == [0, 5, 10, 0]
     assert same(published.read("svhn", tmp_path / "data"), made.tensors)
+
+
+def test_a_download_that_is_too_long_is_not_kept(fake, mirrors, tmp_path):
+    made, log = fake("mnist"), []
+    first, _ = mirrors(made)
+    made.put(first)
+    (first / "t10k-labels-idx1-ubyte.gz").write_bytes(bytes(5_000))
+    published.fetch("mnist", tmp_path / "data", log.append)
+    assert "longer than the published 4,542 bytes" in log
+    assert same(published.read("mnist", tmp_path / "data"), made.tensors)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_no_fault_of_a_mirror(code, fake, mirrors, tmp_path, monkeypatch):
+    """No other one is asked for what there is no room for."""
+    mirrors(fake("mnist"))
+    log = []
+
+    def full(url, most):
+        yield b"half"
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(published.downloads, "received", full)
+    message = refused(published.fetch, "mnist", tmp_path / "data", log.append)
+    target = tmp_path / "data" / "mnist" / "train-images-idx3-ubyte.gz"
+    assert message == f"{target}: cannot be written: {os.strerror(code)}"
+    assert len(log) == 1
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("call", [published.fetch, published.read])
+def test_a_full_folder_for_temporary_files_is_no_fault_of_the_data(
+    call, fake, tmp_path, monkeypatch
+):
+    """What is whole is not fetched anew over it."""
+    folder = fake("mnist").put(tmp_path / "data")
+    before = snapshot(folder)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(published.archives.shutil, "copyfileobj", full)
+    assert "cannot be written: No space left on device" in refused(call, "mnist", folder)
+    assert snapshot(folder) == before
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -302,7 +425,7 @@ def test_what_a_kill_leaves_is_not_taken_for_whole(fake, mirrors, tmp_path):
     child = os.fork()
     if not child:
 
-        def dies(url: str, path: Path) -> None:
+        def dies(url: str, path: Path, most: int) -> None:
             path.write_bytes(b"a long first half" * 10_000)
             os._exit(9)
 

@@ -1,6 +1,5 @@
 """From runs to what figures, tables and claims read: one small table for each question."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fgrad.paper.stats import describe, half_width
 from fgrad.problems.functions import resolution
 from fgrad.problems.registry import FUNCTIONS
-from fgrad.store import files, parquet
+from fgrad.store import parquet
 
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
@@ -189,9 +187,7 @@ def write(frame: pd.DataFrame, path: str, made_of: str = "", older: str = "") ->
     """
     table = pa.Table.from_pandas(frame, preserve_index=False)
     known = {"made_of": made_of, "older": older}
-    metadata = (table.schema.metadata or {}) | {parquet.KEY: json.dumps(known).encode()}
-    with files.atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+    parquet.save(path, table, known)
 
 
 def _quality(path: str) -> pd.DataFrame:

@@ -4,11 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fgrad.errors import Model, unique
+from fgrad.errors import ConfigError, Model, unique
 from fgrad.gradients.approach import Aggregation, Approach
 from fgrad.options.base import Count, Degrees, Name, Seed, TrueGradient, Unique
 from fgrad.options.functions import FunctionName, FunctionSearchOptions
 from fgrad.options.networks import DatasetName, ModelName, NetworkSearchOptions, TrainOptions
+from fgrad.store import files
 
 
 class Gradient(Approach):
@@ -104,11 +105,18 @@ class Experiment(TrainOptions):
         return self
 
 
+def _expanded(folder: str) -> str:
+    try:
+        return str(files.expanded(folder))
+    except ConfigError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+
+
 class NetworksSection(Model):
     """Sections 4.4 and 4.5."""
 
     learning_rates: str
-    data_dir: str
+    data_dir: Annotated[str, AfterValidator(_expanded)]
     fc: Experiment
     sota: Experiment
 

@@ -6,25 +6,23 @@ ships).
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import io
 import os
-import shutil
 import tarfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.request import Request, urlopen
 
 from fgrad.errors import ConfigError
 from fgrad.problems.datasets import named
 from fgrad.problems.registry import DATASETS, PUBLISHED
-from fgrad.store.files import atomic, check_writable
+from fgrad.store import archives, downloads
+from fgrad.store.files import FULL, CannotWriteError, atomic, check_writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,8 +31,6 @@ ROUNDS = 3
 """Times every mirror is tried."""
 PAUSE = 5.0
 """Seconds before the second round; the third waits twice as long."""
-TIMEOUT = 60.0
-"""Seconds after which a silent mirror is given up."""
 
 Files = Mapping[str, tuple[str, Mapping[str, str]]]
 """Published file: its MD5, and the MD5 of each file in it (its own where it is not packed)."""
@@ -47,27 +43,36 @@ class Published:
     Args:
         reader: torchvision's class.
         files: the published files.
+        sizes: bytes of each of them, and of each file in them.
         mirrors: addresses in front of a file's name, in the order they are tried.
         layout: folder in which that class looks for the unpacked files.
     """
 
     reader: str
     files: Files
+    sizes: Mapping[str, int]
     mirrors: tuple[str, ...]
     layout: str = ""
 
 
+PARTS = [
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+]
+"""The four files of MNIST and its kin."""
+
+
 def _idx(*checksums: tuple[str, str]) -> Files:
-    """The four files of MNIST and its kin, from the MD5 of each packed and unpacked."""
-    parts = [
-        f"{part}-{kind}-ubyte"
-        for part in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
-    ]
+    """The four files, from the MD5 of each packed and unpacked."""
     return {
         f"{part}.gz": (packed, {part: unpacked})
-        for part, (packed, unpacked) in zip(parts, checksums, strict=True)
+        for part, (packed, unpacked) in zip(PARTS, checksums, strict=True)
     }
+
+
+def _idx_sizes(*packed: int) -> dict[str, int]:
+    """Their sizes, of which the unpacked ones are the same for all."""
+    unpacked = dict(zip(PARTS, (47_040_016, 60_008, 7_840_016, 10_008), strict=True))
+    return unpacked | {f"{part}.gz": size for part, size in zip(PARTS, packed, strict=True)}
 
 
 MNIST = Published(
@@ -79,6 +84,7 @@ MNIST = Published(
         ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
         ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     ),
+    sizes=_idx_sizes(9_912_422, 28_881, 1_648_877, 4_542),
     mirrors=(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -95,6 +101,7 @@ FASHION_MNIST = Published(
         ("bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
         ("bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
     ),
+    sizes=_idx_sizes(26_421_880, 29_515, 4_422_102, 5_148),
     mirrors=(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
@@ -118,6 +125,16 @@ CIFAR10 = Published(
             },
         )
     },
+    sizes={
+        "cifar-10-python.tar.gz": 170_498_071,
+        "data_batch_1": 31_035_704,
+        "data_batch_2": 31_035_320,
+        "data_batch_3": 31_035_999,
+        "data_batch_4": 31_035_696,
+        "data_batch_5": 31_035_623,
+        "test_batch": 31_035_526,
+        "batches.meta": 158,
+    },
     mirrors=("https://www.cs.toronto.edu/~kriz/",),
 )
 
@@ -130,6 +147,7 @@ SVHN = Published(
             "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
         }.items()
     },
+    sizes={"train_32x32.mat": 182_040_794, "test_32x32.mat": 64_275_384},
     mirrors=("http://ufldl.stanford.edu/housenumbers/",),
 )
 
@@ -159,7 +177,8 @@ def read(name: str, folder: Path | None) -> dict[str, Tensor]:
     """Read a data set from its published files, packed or unpacked.
 
     They are looked for in the folder, in ``folder/name``, ``folder/<torchvision's class>`` and
-    where torchvision puts them below these. The folder is never written to.
+    where torchvision puts them below these; under their own names or nearly so, as unpackers and
+    copies of them have it, for they are known by content. The folder is never written to.
 
     Args:
         name: data set.
@@ -207,8 +226,10 @@ def prepare(name: str, folder: Path | None, output: Path) -> None:
     if folder is not None:
         fetch(name, folder)
     tensors = read(name, folder)
-    with atomic(output) as temporary, temporary.open("wb") as file:
-        torch.save(packed(name, tensors), file)
+    with atomic(output) as temporary:
+        content = io.BytesIO()  # torch hides what a full file system says
+        torch.save(packed(name, tensors), content)
+        temporary.write_bytes(content.getbuffer())
 
 
 def _lay_out(name: str, folder: Path, root: Path) -> dict[str, str]:
@@ -229,9 +250,11 @@ def _lay_out(name: str, folder: Path, root: Path) -> dict[str, str]:
         reason = ""
         for source in _candidates(places, file, contents):
             try:
-                _unpack(source, target, contents)
+                _unpack(source, target, contents, published.sizes)
                 break
             except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
+                if isinstance(error, OSError) and error.errno in FULL:  # that is no fault of it
+                    raise CannotWriteError(target, error) from None
                 reason = reason or f"{source}: {_first_line(error)}"
         else:
             missing[file] = reason
@@ -239,27 +262,31 @@ def _lay_out(name: str, folder: Path, root: Path) -> dict[str, str]:
 
 
 def _candidates(places: list[Path], file: str, contents: Mapping[str, str]) -> Iterator[Path]:
-    """Folders that hold the unpacked files, and packed files."""
+    """Folders that hold the unpacked files, and files that may hold them or be the one."""
     for place in dict.fromkeys(places):
-        if all(os.path.isfile(place / part) for part in contents):
+        unpacked = [place / part for part in contents]
+        whole = all(map(os.path.isfile, unpacked))
+        if whole:
             yield place
-        if file not in contents and os.path.isfile(place / file):
-            yield place / file
+        for path in archives.alike(place, file):
+            if not (whole and path in unpacked):
+                yield path
 
 
-def _unpack(source: Path, target: Path, contents: Mapping[str, str]) -> None:
+def _unpack(
+    source: Path, target: Path, contents: Mapping[str, str], sizes: Mapping[str, int]
+) -> None:
     """Put the files into the target folder, linked or unpacked; raises what shows them damaged."""
     for part in contents:
         (target / part).unlink(missing_ok=True)
     if source.is_dir():
         for part in contents:
-            (target / part).symlink_to((source / part).absolute())
-    elif source.name.endswith(".tar.gz"):
-        with tarfile.open(source, "r:gz") as archive:
-            archive.extractall(target.parent, filter="data")
-    elif source.name.endswith(".gz"):
-        with gzip.open(source) as packed, (target / source.stem).open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
+            archives.place(source / part, target / part, sizes[part])
+    elif len(contents) == 1:
+        (part,) = contents
+        archives.place(source, target / part, sizes[part])
+    else:
+        archives.extract(source, target, {part: sizes[part] for part in contents})
     # contents rather than archives are compared, for some pack the same contents anew
     for part, expected in contents.items():
         found = _md5(target / part)
@@ -293,8 +320,8 @@ def _download(name: str, folder: Path, file: str, log: Callable[[str], None]) ->
             for mirror in published.mirrors:
                 log(f"{target} from {mirror}{file}")
                 try:
-                    _transfer(mirror + file, temporary)
-                except (OSError, HTTPException) as error:
+                    _transfer(mirror + file, temporary, published.sizes[file])
+                except downloads.DownloadError as error:
                     reason = _first_line(error)
                 else:
                     found, expected = _md5(temporary), published.files[file][0]
@@ -308,11 +335,11 @@ def _download(name: str, folder: Path, file: str, log: Callable[[str], None]) ->
         )
 
 
-def _transfer(url: str, path: Path) -> None:
+def _transfer(url: str, path: Path, most: int) -> None:
     # torchvision's download_url waits for ever on a silent mirror and fails on file: addresses
-    request = Request(url, headers={"User-Agent": "fgrad"})
-    with urlopen(request, timeout=TIMEOUT) as response, path.open("wb") as file:
-        shutil.copyfileobj(response, file)
+    with path.open("wb") as file:
+        for chunk in downloads.received(url, most):
+            file.write(chunk)
 
 
 def _md5(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Where a training goes on after it was killed: a file that is whole, and of the same training."""
 
 import copy
+import hashlib
 import io
 import time
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fgrad.errors import ConfigError
 from fgrad.store.context import Say, silent
-from fgrad.store.files import CannotWriteError, atomic
+from fgrad.store.files import CannotWriteError, atomic, check_regular, reason
 
 if TYPE_CHECKING:
     import torch
+
+
+DIGEST = 16
+"""Bytes behind what torch has written: its checksum, as torch has none of its own."""
 
 
 class Keep(Protocol):
@@ -49,6 +54,7 @@ class Checkpoint:
 
         packed = io.BytesIO()  # torch hides what a full file system says
         torch.save(dict(content) | {"key": self.key}, packed)
+        packed.write(_checksum(packed.getbuffer()))
         with atomic(self.path) as temporary:
             temporary.write_bytes(packed.getbuffer())
 
@@ -89,14 +95,24 @@ class Checkpoint:
         """What was saved last; ``None`` if nothing was.
 
         Raises:
-            ConfigError: if the file cannot be read, or is of another training.
+            ConfigError: if the file cannot be read, is damaged, or is of another training.
         """
         import torch
 
+        check_regular(self.path)
         if not self.path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot be read: {reason(error)}") from None
+        packed, expected = content[:-DIGEST], content[-DIGEST:]
+        if _checksum(packed) != expected:
+            raise self.damaged(ValueError("other contents than its checksum's"))
+        try:
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(packed), map_location=device, weights_only=True
+            )
             found = state["key"]
         except Exception as error:  # damaged bytes make torch raise anything
             raise self.damaged(error) from None
@@ -112,3 +128,7 @@ class Checkpoint:
         return ConfigError(
             f"{self.path}: not a whole checkpoint, delete it to start anew: {reason}"
         )
+
+
+def _checksum(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()

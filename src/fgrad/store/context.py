@@ -29,6 +29,8 @@ class Context:
         workflow: whether a workflow waits for the output. Then another process that is at work on
             it is waited for, where it is refused otherwise; and a finished copy stays beside it, as
             the output may be deleted if a failure is reported late.
+        overwrite: whether a file that is there is made anew. Else the result of the same job is
+            taken as it is, and any other file is refused.
     """
 
     say: Say = silent
@@ -37,6 +39,7 @@ class Context:
     target: Path | None = None
     code: str = ""
     workflow: bool = False
+    overwrite: bool = True
 
 
 ALONE = Context()

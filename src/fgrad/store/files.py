@@ -5,6 +5,7 @@ import glob
 import os
 import re
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,20 @@ PASSING = frozenset(
 )
 """What a file system answers that is full, read-only or away, perhaps for a moment."""
 
+FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EROFS})
+"""What it answers to a writer alone, never to a reader."""
+
+KINDS = {
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
+"""What is no file, by the type of its inode."""
+
+BESIDE = 64
+"""Bytes that names of leases and checkpoints may be longer than the name of their output."""
+
 DAY = 86_400
 
 OUTSIDE = 0xEFFFFFFC
@@ -36,7 +51,7 @@ class CannotWriteError(ConfigError):
     """A file cannot be written; ``passing`` if it may be possible in a moment."""
 
     def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(f"{path}: cannot be written: {error.strerror or error}")
+        super().__init__(f"{path}: cannot be written: {reason(error)}")
         self.passing = error.errno in PASSING
 
 
@@ -56,6 +71,12 @@ def check_name(path: Path) -> None:
         ) from None
 
 
+def reason(error: OSError) -> str:
+    """What the operating system said, in a line."""
+    said = os.strerror(error.errno) if error.errno else str(error)
+    return (said.splitlines() or [type(error).__name__])[0]
+
+
 def check_writable(folder: Path) -> None:
     """Refuse an output folder that cannot be written, without writing.
 
@@ -63,11 +84,72 @@ def check_writable(folder: Path) -> None:
         ConfigError: naming the folder.
     """
     check_name(folder)
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = _existing(folder)
     if not existing.is_dir():
         raise ConfigError(f"{folder}: {existing} is a file; a folder that can be written is needed")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: {existing} cannot be written; choose another folder")
+    _followed(folder)  # a name may be one that no folder can have
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+
+
+def output(path: Path) -> Path:
+    """Refuse an output that cannot be written, or not beside what a job keeps, without writing.
+
+    Args:
+        path: the output.
+
+    Returns:
+        Where it is written: if it is a link, what that points to.
+
+    Raises:
+        ConfigError: if there is anything but a file, or the folder or the name cannot be had.
+    """
+    check_writable(path.parent)
+    target = _followed(path)
+    if target.is_dir() or target.name in ("", ".."):
+        raise ConfigError(f"{path}: a folder, where a file is to be written")
+    check_writable(target.parent)
+    most = os.pathconf(_existing(target.parent), "PC_NAME_MAX") - BESIDE
+    size = len(os.fsencode(target.name))
+    if size > most:
+        raise ConfigError(f"{path}: a name of {size} bytes; {most} at most")
+    return target
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is there, if it is no file: a device or a FIFO may be read for ever.
+
+    Raises:
+        ConfigError: naming the path.
+    """
+    if _followed(path).is_dir():
+        raise ConfigError(f"{path}: a folder, where a file is to be written")
+
+
+def _followed(path: Path) -> Path:
+    """Where a link leads, to a file, a folder or nothing yet; a path that is none as it is.
+
+    Raises:
+        ConfigError: if it leads to something else, or cannot be followed.
+    """
+    try:
+        kind = KINDS.get(stat.S_IFMT(path.stat().st_mode))
+    except FileNotFoundError:
+        kind = None
+    except ValueError:
+        raise ConfigError(f"{str(path)!r}: no name of a file: it holds a NUL") from None
+    except OSError as error:
+        if isinstance(error, NotADirectoryError):
+            check_writable(path.parent)
+        raise CannotWriteError(path, error) from None
+    if kind is not None:
+        raise ConfigError(f"{path}: {kind}, where a file is to be written")
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager
@@ -75,12 +157,14 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """A temporary file beside the target that becomes the target when the block ends well.
 
     Two writers of one target do not meet: each has a file of its own, and the last one to end is
-    what stays. What a killed writer left behind goes with the next one.
+    what stays. What a killed writer left behind goes with the next one. A link stays one: what it
+    points to is written.
 
     Raises:
         CannotWriteError: if the folder cannot be written.
+        ConfigError: if the target is a device or the like.
     """
-    target = Path(path)
+    target = _followed(Path(path))
     temporary = _temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,6 +258,22 @@ def drop_finished(paths: Iterable[Path | str]) -> None:
             finished(Path(path)).unlink(missing_ok=True)
 
 
+def expanded(path: Path | str) -> Path:
+    """A folder of data as a shell would have it, with ``~``, ``~user`` and ``$NAME`` replaced.
+
+    Raises:
+        ConfigError: if there is no such user or variable.
+    """
+    found = os.path.expanduser(os.path.expandvars(path))
+    if found.startswith("~"):
+        user = found.split("/")[0].removeprefix("~")
+        raise ConfigError(f"data_dir = {str(path)!r}: no user {user!r} here")
+    unset = re.search(r"\$(\w+|\{[^}]*\})", found)
+    if unset and not os.path.exists(found):
+        raise ConfigError(f"data_dir = {str(path)!r}: {unset[0]} is not set")
+    return Path(found)
+
+
 def forget(path: Path, kind: str) -> None:
     """Remove what lies beside a finished output, also of other options and versions, also half."""
     key = "[0-9a-f]" * 16  # and nothing else: a.5 is no output a with the key 5
@@ -189,7 +289,7 @@ def _temporary(target: Path) -> Path:
 
 def _begin(target: Path) -> str:
     """How names of temporary files begin; a name has 255 characters at most."""
-    return f".{target.name[:100]}."
+    return f".{os.fsencode(target.name)[:100].decode(errors='ignore')}."
 
 
 def _clear(target: Path) -> None:

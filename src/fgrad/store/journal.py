@@ -1,6 +1,13 @@
-"""The journal of a search: a study of Optuna in a file that survives a kill at any moment."""
+"""The journal of a search: a study of Optuna in a file that survives a kill at any moment.
+
+Each line has a checksum, so that what a disk or a copy has damaged is not taken for a loss.
+"""
 
 import json
+import os
+import zlib
+from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from fgrad.errors import ConfigError
+from fgrad.store import files
 from fgrad.store.context import Say
 
 NAME = "lr"
@@ -27,13 +35,13 @@ def study_of(
         say: told where a search that was interrupted goes on.
 
     Raises:
-        ConfigError: if the journal is of another search or cannot be read.
+        ConfigError: if the journal is of another search, or cannot be read or written.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    files.check_regular(journal)
     _mend(journal, say)
     try:
-        held = cast(Any, _Held())
-        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=held))
+        storage = JournalStorage(_Lines(journal, say))
         if storage.get_all_studies():
             study = optuna.load_study(study_name=NAME, storage=storage, sampler=sampler)
         else:
@@ -43,6 +51,10 @@ def study_of(
         for trial in trials:
             if trial.state.is_finished() and not (trial.params and "outcome" in trial.user_attrs):
                 raise ValueError(f"trial {trial.number} is not whole")
+    except ConfigError:
+        raise
+    except OSError as error:
+        raise files.CannotWriteError(journal, error) from None
     except Exception as error:  # whatever the lines hold, replaying them may fail in any way
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise ConfigError(f"{_other(journal)}: {reason}") from None
@@ -63,6 +75,44 @@ def _other(journal: Path) -> str:
     return f"{journal}: not the journal of this search; move or delete it to start anew"
 
 
+class _Lines(JournalFileBackend):
+    """Lines with checksums, each written whole or not at all; a full disk is waited for."""
+
+    def __init__(self, journal: Path, say: Say) -> None:
+        super().__init__(str(journal), lock_obj=cast(Any, _Held()))
+        self.journal, self.say = journal, say
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        summed = [log | {"sum": _sum(log)} for log in logs]
+        files.patiently(lambda: self._append(summed), self.say)
+
+    def _append(self, logs: list[dict[str, Any]]) -> None:
+        try:
+            size = self.journal.stat().st_size
+            try:
+                super().append_logs(logs)
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(self.journal, size)
+                raise
+        except OSError as error:
+            raise files.CannotWriteError(self.journal, error) from None
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        try:
+            yield from super().read_logs(log_number_from)
+        except OSError as error:
+            raise _unreadable(self.journal, error) from None
+
+
+def _sum(log: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(log, sort_keys=True).encode())
+
+
+def _unreadable(journal: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{journal}: cannot be read: {files.reason(error)}")
+
+
 class _Held:
     """The output is locked as a whole, so Optuna's lock of every line has nothing to do."""
 
@@ -77,19 +127,29 @@ def _mend(journal: Path, say: Say) -> None:
     """Cut off what a kill or a full disk left of a last line, so that more can be added."""
     if not journal.exists():
         return
-    content = journal.read_bytes()
+    try:
+        content = journal.read_bytes()
+    except OSError as error:
+        raise _unreadable(journal, error) from None
     first = b'{"op_code"'
-    if content[: len(first)] != first[: len(content)]:
+    lines = content.splitlines(keepends=True)
+    sound = next((i for i, line in enumerate(lines) if not _is_sound(line)), len(lines))
+    # of a first line that is whole but no line of a journal the file may be anybody's
+    if content[: len(first)] != first[: len(content)] or (not sound and b"\n" in content):
         raise ConfigError(f"{_other(journal)}: no line of a journal")
-    whole = lines = 0
-    for line in content.splitlines(keepends=True):
-        try:
-            if not (line.endswith(b"\n") and isinstance(json.loads(line), dict)):
-                break
-        except ValueError:
-            break
-        whole, lines = whole + len(line), lines + 1
-    if whole < len(content):
-        say(f"{journal}: damaged from line {lines + 1} on; what stands before it is kept")
-        with journal.open("r+b") as file:
-            file.truncate(whole)
+    if sound == len(lines):
+        return
+    say(f"{journal}: damaged from line {sound + 1} on; what stands before it is kept")
+    try:
+        os.truncate(journal, sum(map(len, lines[:sound])))
+    except OSError as error:
+        raise files.CannotWriteError(journal, error) from None
+
+
+def _is_sound(line: bytes) -> bool:
+    """Whether a line is whole and holds what was written."""
+    try:
+        log = json.loads(line)
+        return line.endswith(b"\n") and log.pop("sum") == _sum(log)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False

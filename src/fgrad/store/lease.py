@@ -87,6 +87,7 @@ def held(
     """Hold a lease, see `alone`; messages begin with what it is for."""
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
+        files.check_regular(lock)
         _drop_unwritten(lock)
     except OSError as error:
         raise ConfigError(f"{what}: cannot be written: {error.strerror or error}") from None

@@ -1,12 +1,16 @@
 """What a job says while it is at work, and where it goes."""
 
+import io
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from fgrad.errors import ConfigError
+from fgrad.store import files
 from fgrad.store.context import Context
 from fgrad.store.interrupts import ToldToEndError
 
@@ -16,39 +20,74 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+class _Lossy(io.FileIO):
+    """A log that a full disk costs lines, and not the work they tell of."""
+
+    def write(self, content: Any) -> int:
+        with suppress(OSError):
+            super().write(content)
+        return len(content)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def logged(log: str) -> Iterator[None]:
-    """Everything printed goes to the log; a failure puts its traceback there, one line outside."""
+    """Everything printed goes to the log; a failure puts its traceback there, one line outside.
+
+    A log that cannot be written is said outside once, and done without.
+    """
     import traceback
 
     outside = sys.stdout, sys.stderr
-    with Path(log).open("w", buffering=1, encoding="utf-8") as file:
+    with io.TextIOWrapper(_opened(log), encoding="utf-8", line_buffering=True) as file:
         sys.stdout = sys.stderr = file
         try:
             yield
         except ToldToEndError:
             print(f"{now()} told to end; the same job goes on from what is kept")
             raise
+        except ConfigError as error:
+            traceback.print_exc()
+            sys.exit(str(error))
         except Exception as error:
             traceback.print_exc()
-            lines = str(error).splitlines() or [type(error).__name__]
-            sys.exit(
-                "\n".join(lines) if isinstance(error, ConfigError) else f"{lines[0]} (see {log})"
-            )
+            sys.exit(f"{first_line(error)} (see {log})")
         finally:
             sys.stdout, sys.stderr = outside
 
 
+def _opened(log: str) -> io.BufferedWriter:
+    try:
+        files.check_regular(Path(log))
+        raw = _Lossy(log, "w")
+    except (ConfigError, OSError) as error:
+        said = error if isinstance(error, ConfigError) else files.CannotWriteError(Path(log), error)
+        log_line(f"{said}; going on without this log")
+        raw = _Lossy(os.devnull, "w")
+    return io.BufferedWriter(raw)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line."""
+    said = files.reason(error) if isinstance(error, OSError) else str(error)
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    return where + (said.splitlines() or [type(error).__name__])[0]
+
+
 def log_line(line: str) -> None:
-    """A line for the log."""
-    print(line, file=sys.stderr, flush=True)
+    """A line for the log; the work goes on where it cannot be written."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def log_progress(done: int, total: int) -> None:
     """A line for the log, about every tenth of the way."""
     step = max(1, total // 10)
     if done == total or done % step == 0:
-        print(f"{now()} {done}/{total}", file=sys.stderr, flush=True)
+        log_line(f"{now()} {done}/{total}")
 
 
 def epoch_line(history: list[dict[str, float]], epochs: int, each: float) -> str:

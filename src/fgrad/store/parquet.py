@@ -1,12 +1,15 @@
 """Parquet results: written whole or not at all, with their provenance inside.
 
 The pandas dtypes are recorded by hand, so that writing needs pyarrow alone and reading gives
-nullable integers.
+nullable integers. Pages and provenance have checksums, so that what a disk or a copy has damaged is
+not taken for a result.
 """
 
+import hashlib
 import json
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +20,7 @@ import pyarrow.parquet as pq
 
 from fgrad.errors import ConfigError
 from fgrad.store import revision
-from fgrad.store.files import atomic
+from fgrad.store.files import atomic, reason
 from fgrad.store.schemas import FLOAT, INT, TEXT
 
 if TYPE_CHECKING:
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
 
 
 KEY = b"fgrad"
+ADVICE = ", delete it and run again"
+"""To one whose result is damaged."""
+CHECKSUM = "checksum"
+"""In the provenance: of the rest of it, of names and types; files from before there was one have
+none."""
 
 
 def write(
@@ -53,13 +61,10 @@ def write(
         else pa.repeat(pa.scalar(columns.get(name), type=kind), rows)
         for name, kind in schema.items()
     ]
-    metadata = {
-        KEY: json.dumps(provenance | environment()).encode(),
-        b"pandas": json.dumps(_pandas_metadata(schema)).encode(),
-    }
+    metadata = {b"pandas": json.dumps(_pandas_metadata(schema)).encode()}
     table = pa.table(data, schema=pa.schema(list(schema.items()), metadata=metadata))
     floats = [name for name, kind in schema.items() if kind == FLOAT and name in arrays]
-    _save(path, table, floats)
+    save(path, table, provenance | environment(), floats)
 
 
 def restamp(path: Path | str, **changes: Any) -> None:
@@ -73,20 +78,34 @@ def restamp(path: Path | str, **changes: Any) -> None:
         ConfigError: as `read`, or if the file cannot be written.
     """
     table = _table(path, None)
-    known = provenance(path) | changes
-    metadata = (table.schema.metadata or {}) | {KEY: json.dumps(known).encode()}
     varied = [n for n in table.column_names if table.schema.field(n).type == FLOAT]
     floats = [name for name in varied if len(table[name].unique()) > 1]
-    _save(path, table.replace_schema_metadata(metadata), floats)
+    save(path, table, provenance(path) | changes, floats)
 
 
-def _save(path: Path | str, table: pa.Table, floats: list[str]) -> None:
-    """Write a table whole or not at all; columns of many floats are packed by bytes."""
+def save(
+    path: Path | str, table: pa.Table, known: Mapping[str, Any], floats: Sequence[str] = ()
+) -> None:
+    """Write a table whole or not at all, with checksums of all that is in it.
+
+    Args:
+        path: Parquet file; its folder is made.
+        table: the values, with other metadata if there is any.
+        known: its provenance, as plain values.
+        floats: columns of many floats, which are packed by bytes.
+
+    Raises:
+        ConfigError: if the file cannot be written.
+    """
+    plain = json.loads(json.dumps(known))
+    plain[CHECKSUM] = _checksum(table.schema, plain)
+    metadata = (table.schema.metadata or {}) | {KEY: json.dumps(plain).encode()}
     with atomic(path) as temporary:
         pq.write_table(
-            table,
+            table.replace_schema_metadata(metadata),
             temporary,
             compression="zstd",
+            write_page_checksum=True,
             use_dictionary=[name for name in table.column_names if name not in floats],
             use_byte_stream_split=floats,
         )
@@ -115,14 +134,19 @@ def provenance(path: Path | str) -> dict[str, Any]:
 def _recorded(path: str, *_: int) -> dict[str, Any]:
     """What is recorded in a file that is the same as long as its times and sizes are."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
+        schema = pq.read_schema(path)
+    except Exception as error:  # damaged bytes make pyarrow raise anything
         raise _unreadable(path, error) from None
     try:
-        found: Any = json.loads(metadata.get(KEY, b"{}"))
+        found: Any = json.loads((schema.metadata or {}).get(KEY, b"{}"))
     except ValueError:  # of somebody else
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    expected = found.pop(CHECKSUM, None)
+    if expected not in (None, _checksum(schema, found)):
+        raise _unreadable(path, ValueError("other contents than its checksum's"))
+    return found
 
 
 @cache
@@ -138,17 +162,36 @@ def environment() -> dict[str, Any]:
 
 
 def _table(path: Path | str, columns: list[str] | None) -> pa.Table:
+    """Values of a file whose names and types are those that were written."""
+    provenance(path)
     try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except Exception as error:  # damaged bytes make pyarrow raise anything
         raise _unreadable(path, error) from None
 
 
+def _checksum(schema: pa.Schema, known: dict[str, Any]) -> str:
+    fields = [f"{field.name} {field.type}" for field in schema]
+    pandas = (schema.metadata or {}).get(b"pandas", b"").decode(errors="replace")
+    content = json.dumps([known, pandas, fields]).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 def _unreadable(path: Path | str, error: Exception) -> ConfigError:
-    if not Path(path).exists():
+    if not os.path.exists(path):
         return ConfigError(f"{path}: no such file")
-    reason = str(error).splitlines()[0]
-    return ConfigError(f"{path}: not a whole Parquet file, delete it and run again: {reason}")
+    try:
+        with Path(path).open("rb") as file:
+            begins = file.read(4)
+    except IsADirectoryError:
+        begins = b""
+    except OSError as denied:
+        return ConfigError(f"{path}: cannot be read: {reason(denied)}")
+    if isinstance(error, OSError) and error.errno:
+        return ConfigError(f"{path}: cannot be read: {reason(error)}")
+    advice = ADVICE if begins == b"PAR1" else ""  # others are not ours to delete
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    return ConfigError(f"{path}: not a whole Parquet file{advice}: {said}")
 
 
 def _pandas_metadata(schema: Mapping[str, pa.DataType]) -> dict[str, Any]:

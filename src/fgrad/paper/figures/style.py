@@ -1,6 +1,7 @@
 """One look for all figures: sizes of a two-column paper, one colour for each method everywhere."""
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -266,5 +267,7 @@ def save(figure: Figure, pdf: str, png: str, note: str = "") -> None:
     if note:
         figure.suptitle(note, fontsize=6, color=VERMILLION)
     for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": 200})):
+        drawn = BytesIO()  # matplotlib hides what a full file system says
+        figure.savefig(drawn, format=Path(path).suffix[1:], **options)
         with atomic(Path(path)) as temporary:
-            figure.savefig(temporary, format=Path(path).suffix[1:], **options)
+            temporary.write_bytes(drawn.getbuffer())
