@@ -25,7 +25,7 @@ def shared_folders():
     return {
         "working folder": Path.cwd(),
         "workflow": HOME,
-        "data_dir": Path(CONFIG.networks.data_dir),
+        "data_dir": data_dir(),
     }
 
 

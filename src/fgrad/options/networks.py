@@ -22,8 +22,8 @@ DatasetName = Annotated[str, one_of("dataset", DATASETS)]
 
 
 def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]?))?", name):
-        raise ValueError("unknown device; allowed: auto, cpu, cuda, cuda:0 … cuda:99")
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", name):
+        raise ValueError("unknown device; allowed: auto, cpu, cuda, cuda:0, cuda:1 and so on")
     return name
 
 

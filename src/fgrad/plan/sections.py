@@ -20,6 +20,9 @@ from fgrad.options.base import (
 from fgrad.options.functions import FunctionName, FunctionSearchOptions
 from fgrad.options.networks import DatasetName, ModelName, NetworkSearchOptions, TrainOptions
 
+LAST_GPU = 127
+"""Number at most: torch keeps it in 8 bits with a sign, and takes a larger one for another."""
+
 
 class Gradient(Approach):
     """An approach and the numbers of tangents it is run with; none for backpropagation."""
@@ -114,6 +117,8 @@ class Experiment(TrainOptions):
     def _consistent(self) -> Self:
         effect.check(self)
         effect.check(self.search)
+        if int(self.device.partition(":")[2] or 0) > LAST_GPU:
+            raise ValueError(f"device {self.device}: the last GPU that can be is cuda:{LAST_GPU}")
         if self.widths and "fc" not in self.models:
             raise ValueError("widths are for model fc, which is not among the models")
         return self
