@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from pydantic import ValidationError
+from pydantic import BaseModel
 from rich import progress as bars
 from rich.console import Console
 
-from fgrad import errors, jobs
+from fgrad import errors, jobs, terminal
+from fgrad.arguments import Verb, choose, later
+from fgrad.options import effect
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
@@ -51,6 +53,7 @@ def descend(
         run: options.
         output: Parquet file, one row for each seed and step.
     """
+    _effective(run)
     _check(output)
     with _bar("steps") as progress:
         done = jobs.carry_out(run, output, Context(progress=progress))
@@ -71,6 +74,8 @@ def train(
         output: Parquet file, one row for each epoch. A killed run goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
     """
+    _effective(run)
+    _data(data_dir)
     _check(output)
     with _bar("epochs", silent) as progress:  # every epoch says its own line
         context = Context(log.log_line, progress, data_dir and data_dir.expanduser())
@@ -89,6 +94,7 @@ def search_functions(
         output: folder for the rate found (learning_rates.csv), every rate tried (trials.parquet)
             and a figure of them. A killed search goes on with the same command.
     """
+    _effective(search)
     trials = _folder(output)
     with _bar("steps") as progress:
         done = jobs.carry_out(search, trials, Context(log.log_line, progress))
@@ -108,6 +114,8 @@ def search_network(
             and a figure of them. A killed search goes on with the same command.
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
     """
+    _effective(search)
+    _data(data_dir)
     trials = _folder(output)
     with _bar("trials", silent) as progress:  # every trial says its own line
         context = Context(log.log_line, progress, data_dir and data_dir.expanduser())
@@ -116,10 +124,11 @@ def search_network(
 
 
 def search(
-    row: Annotated[None, tyro.conf.subcommand("functions", constructor=search_functions)]
-    | Annotated[None, tyro.conf.subcommand("network", constructor=search_network)],
-) -> None:
+    row: Annotated[None, tyro.conf.subcommand("functions", constructor=later(search_functions))]
+    | Annotated[None, tyro.conf.subcommand("network", constructor=later(search_network))],
+) -> Verb | None:
     """Search for the learning rate of a table row (sections 4.2 to 4.5)."""
+    return row
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,8 @@ def stale(
     """
     from fgrad import upkeep
 
+    if versions and accept_code:
+        raise errors.ConfigError("versions has no effect beside accept_code; leave one out")
     status = place.status()
     if accept_code:
         with upkeep.alone():
@@ -230,41 +241,24 @@ def _remove(left: list[Path], yes: bool) -> None:
         print(f"{len(left)} files removed")
 
 
+VERBS: dict[str, Verb] = {
+    "measure": measure,
+    "descend": descend,
+    "train": train,
+    "search": search,
+    "stale": stale,
+    "adopt": adopt,
+    "prune": prune,
+}
+
+
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
-    _renamed(sys.argv)
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            {
-                "measure": measure,
-                "descend": descend,
-                "train": train,
-                "search": search,
-                "stale": stale,
-                "adopt": adopt,
-                "prune": prune,
-            },
-            description="Multi-tangent forward gradients, one run at a time.",
-            config=(
-                tyro.conf.AvoidSubcommands,
-                tyro.conf.OmitArgPrefixes,
-                tyro.conf.OmitSubcommandPrefixes,
-            ),
-        )
-    except errors.ConfigError as error:
-        sys.exit(f"fgrad: {error}")
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "alloc" not in str(error):
-            raise
-        reason = (str(error).splitlines() or ["out of memory"])[0]
-        sys.exit(f"fgrad: too large for this machine: {reason}")
-    except ValidationError as error:
-        sys.exit(errors.describe("fgrad", error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # whoever read what is printed wants no more of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    with terminal.ending():
+        _renamed(sys.argv)
+        chosen = choose(VERBS, sys.argv[1:], "Multi-tangent forward gradients, one run at a time.")
+        while callable(chosen):
+            chosen = chosen()
 
 
 RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}
@@ -279,6 +273,18 @@ def _renamed(arguments: list[str]) -> None:
         if name in RENAMED and (place == 1 or not command):
             arguments[place] = f"{RENAMED[name]}{equals}{value}"
             print(f"fgrad: {name} is now called {RENAMED[name]}", file=sys.stderr)
+
+
+def _effective(options: BaseModel) -> None:
+    """Refuse options without effect."""
+    for line in effect.without_effect(options):
+        raise errors.ConfigError(line)
+
+
+def _data(folder: Path | None) -> None:
+    """Refuse a file where a folder is needed."""
+    if folder is not None:
+        files.refuse_file(folder.expanduser(), "data_dir")
 
 
 def _check(output: Path) -> None:

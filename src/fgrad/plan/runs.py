@@ -6,11 +6,10 @@ Nothing here imports torch, and no result depends on this module: a job is hande
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Any
 
-from fgrad.errors import ConfigError, validate
+from fgrad.errors import validate
 from fgrad.experiments.seeds import repeat_seeds
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import (
@@ -22,6 +21,7 @@ from fgrad.options.functions import (
 from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.options.search import FRESH
+from fgrad.plan.bounds import refuse_many
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.sections import Config, Experiment, QualitySection
 
@@ -92,27 +92,6 @@ class Runs:
         """Section and name of each job, searches before the runs that wait for them."""
         first = sorted(self.jobs, key=lambda section: not section.startswith("search_"))
         return [(section, name) for section in first for name in self.jobs[section]]
-
-
-JOBS = 20_000
-"""Jobs of a section at most: of many more the plan alone would take hours."""
-
-
-def refuse_many(where: str, **numbers: int) -> None:
-    """Refuse more jobs than can be planned, before they are.
-
-    Args:
-        where: section of the configuration.
-        numbers: key → how many jobs it stands for; their product counts.
-
-    Raises:
-        ConfigError: with the number of jobs and the keys it is made of.
-    """
-    jobs = prod(numbers.values())
-    if jobs > JOBS:
-        factors = ", ".join(f"{number:,} {key}" for key, number in numbers.items())
-        of = f": {factors}" if len(numbers) > 1 else ""
-        raise ConfigError(f"{where}: {jobs:,} jobs; {JOBS:,} at most{of}")
 
 
 def result_file(section: str, name: str) -> str:
