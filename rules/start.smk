@@ -1,18 +1,35 @@
 # What happens when jobs start, and when they end too early.
 
 import atexit
+import logging
 from contextlib import ExitStack
 
+from snakemake.logging import logger
 from snakemake.settings.types import SharedFSUsage
 
 from fgrad import orphans
-from fgrad.store import lease, shared
+from fgrad.errors import ConfigError
+from fgrad.plan import devices, handed
+from fgrad.store import interrupts, lease, shared
 from fgrad.store.log import log_line
 
 # A lease that a dead owner loses: after a kill the same command goes on, and two runs in one folder
 # are still refused, on whichever nodes they are. Snakemake's own lock, which outlives a kill, is off.
 AT_WORK = ExitStack()
 atexit.register(AT_WORK.close)
+
+
+def interrupted():
+    """What is said at Ctrl-C; not what Snakemake says of each job that ends with it."""
+    global INTERRUPTED
+    INTERRUPTED = True
+    logger.setLevel(logging.CRITICAL + 1)
+    log_line("fgrad: interrupted; the same command goes on from what is finished")
+
+
+INTERRUPTED = False
+if ALONE:
+    interrupts.end_at_ctrl_c(interrupted)
 
 
 def on_cluster():
@@ -29,11 +46,24 @@ def shared_folders():
     }
 
 
+def devices_asked():
+    """Devices of the trainings and searches that are to run."""
+    jobs = [job.wildcards for job in workflow.dag.needrun_jobs()]
+    asked = [
+        RUNS.jobs[one.section][one.name] for one in jobs if hasattr(one, "section")
+    ]
+    return [job.options["device"] for job in asked if "device" in job.options]
+
+
 onstart:
+    if ALONE:  # Ctrl-C is for us to tell the jobs of
+        shell.prefix("set -euo pipefail; trap '' INT; ")
     try:
         AT_WORK.enter_context(
             lease.held(lease.WORKFLOW, "this folder", say=log_line)
         )
+        if workflow.local_exec and not workflow.touch:
+            devices.refuse_absent(devices_asked())
         orphans.settle(CONFIG.orphans, on_cluster(), log_line)
         if is_forced() and not workflow.touch:
             dag = workflow.dag
@@ -55,3 +85,5 @@ onerror:
         orphans.end(on_cluster(), log_line)
     except ConfigError as error:
         log_line(f"fgrad: {error}")
+    if INTERRUPTED:
+        raise SystemExit(interrupts.INTERRUPTED)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 INTERRUPTED, CLOSED = 130, 141
-"""Exit status of what SIGINT or SIGPIPE ended."""
+"""Exit status of what Ctrl-C or a closed pipe ended."""
 
 TOO_LARGE = ("alloc", "overflow", "out of memory", "invalid size")
 """What errors of torch say that are for want of memory."""
