@@ -31,10 +31,11 @@ def logged(log: str) -> Iterator[None]:
             raise
         except Exception as error:
             traceback.print_exc()
-            lines = str(error).splitlines() or [type(error).__name__]
-            sys.exit(
-                "\n".join(lines) if isinstance(error, ConfigError) else f"{lines[0]} (see {log})"
-            )
+            if isinstance(error, ConfigError):
+                sys.exit(str(error))
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            kind = f"{type(error).__name__} " if isinstance(error, LookupError) else ""
+            sys.exit(f"{kind}{reason} (see {log})")
         finally:
             sys.stdout, sys.stderr = outside
 
