@@ -96,14 +96,15 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _in_a_line(box: str) -> str:
-    """What the parser says in a box, without the help of each option."""
+    """What the parser says in a box, drawn or of dashes, without title and help of options."""
+    _, *lines = [line for line in box.splitlines() if line.strip()] or [""]
     parts = [""]
-    for line in box.splitlines():
-        if "help" in line and "For full" in line:
+    for line in lines:
+        text = line.strip("│╭╮╰╯ ")
+        if text.startswith("For full helptext"):
             break
-        text = line.strip("│╭╮╰╯ \n")
-        if text.startswith("─"):
+        if not text.strip("─-"):
             parts.append("")
-        elif not line.startswith("│         "):
+        elif not line[2:10].isspace():
             parts[-1] += f" {text}"
-    return "; ".join(part.strip() for part in parts if part.strip()) + "; see fgrad --help"
+    return "; ".join(part.strip() for part in parts if part) + "; see fgrad --help"

@@ -6,10 +6,10 @@ import re
 import tomllib
 from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 
 import pytest
 import yaml
+from configurations import PAPER, ROOT, changed, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,26 +20,6 @@ from fgrad.options import networks
 from fgrad.options.quality import QualityRun
 from fgrad.plan import rates, runs, sections
 from fgrad.problems.registry import DATASETS
-
-ROOT = Path(__file__).parents[2]
-PAPER = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-
-
-def changed(path: str, value: object) -> dict:
-    """The paper's configuration with one key set."""
-    copied = copy.deepcopy(PAPER)
-    *way, last = path.split(".")
-    target = copied
-    for key in way:
-        target = target[key]
-    target[last] = value
-    return copied
-
-
-def refused(values: dict, directory: Path = ROOT / "config") -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        runs.load(values, directory)
-    return str(caught.value).splitlines()
 
 
 def options(values: dict) -> dict[str, dict[str, dict]]:

@@ -26,7 +26,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 LOWEST, HIGHEST = 1e-30, 1e30
 """Rates beyond these are not searched."""
 
-Threads = Annotated[int, Field(ge=1, le=1024)]
+Threads = Annotated[int, Field(ge=1, le=256)]
 """Many more end the process."""
 
 _EXPONENT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
