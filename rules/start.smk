@@ -48,11 +48,12 @@ def shared_folders():
 
 def devices_asked():
     """Devices of the trainings and searches that are to run."""
-    jobs = [job.wildcards for job in workflow.dag.needrun_jobs()]
-    asked = [
-        RUNS.jobs[one.section][one.name] for one in jobs if hasattr(one, "section")
-    ]
-    return [job.options["device"] for job in asked if "device" in job.options]
+    runs = {
+        settings.result_file(*key): RUNS.jobs[key[0]][key[1]] for key in RUNS.names()
+    }
+    paths = [path for job in workflow.dag.needrun_jobs() for path in job.output]
+    options = [runs[path].options for path in paths if path in runs]
+    return [one["device"] for one in options if "device" in one]
 
 
 onstart:
