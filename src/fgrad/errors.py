@@ -14,7 +14,7 @@ class ConfigError(Exception):
     """Wrong input, in words for the one who wrote it."""
 
 
-SHOWN = 5
+SHOWN = 8
 """Lines of a refusal; of further mistakes only the number is said."""
 
 _SHORT = reprlib.Repr()

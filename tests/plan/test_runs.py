@@ -109,8 +109,8 @@ def test_a_run_with_a_searched_rate_names_its_search():
 def test_a_new_gradient_is_one_line():
     values = changed("gradients.scaled", {"aggregation": "projection", "scale": True, "k": [4]})
     lines = refused(values)  # the first missing rates at once, and how many there are
-    assert len(lines) == 7
-    assert lines[-2].endswith("functions.csv: and 28 more")
+    assert len(lines) == 10
+    assert lines[-2].endswith("functions.csv: and 25 more")
     assert "learning_rates: searched" in lines[-1]
     assert lines[0].endswith("no learning rate for function sphere, n 1, gradient scaled, k 4")
 
@@ -326,7 +326,7 @@ def test_rates_of_another_data_set():
     with pytest.raises(ConfigError) as caught:
         runs.load(config, ROOT / "config")
     lines = str(caught.value).splitlines()
-    assert lines[-2].endswith("networks.csv: and 19 more")
+    assert lines[-2].endswith("networks.csv: and 16 more")
     assert lines[0].endswith(
         "networks.csv: no learning rate for experiment fc, model fc, width 256, "
         "dataset fashion-mnist, gradient bp"
