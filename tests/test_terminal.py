@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -47,20 +48,23 @@ def test_what_cannot_be_printed(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.5, 1, 5])
-def test_ctrl_c_at_any_moment(tmp_path, seconds):
+@pytest.mark.parametrize(
+    "loaded", ["_pydantic_core", "libarrow", "libtorch_cpu", "libtorch_python"]
+)
+def test_ctrl_c_at_any_moment(tmp_path, loaded):
     """Also while the command is still importing what it needs."""
     command = [*FGRAD.split(), *LONG.split()]
     started = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    time.sleep(seconds)
+    deadline = time.monotonic() + 100
+    while loaded not in Path(f"/proc/{started.pid}/maps").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
     os.killpg(started.pid, signal.SIGINT)
     _, said = started.communicate(timeout=60)
-    if said:  # else Python itself was still starting
-        assert started.returncode == 130
-        assert said.splitlines()[-1] == "fgrad: interrupted"
-    assert "Traceback" not in said
+    assert started.returncode == 130
+    assert said == "fgrad: interrupted\n"
     assert not (tmp_path / "q.parquet").exists()
 
 
