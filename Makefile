@@ -17,7 +17,7 @@ endif
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: $(READY) ## every rule, figure, table and claim on small grids: demo/results/paper
+demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small grids: demo/results/paper
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
 
 paper: $(READY) ## everything at the paper's scale: results/paper

@@ -13,8 +13,8 @@ if ALONE:
     configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
-include: "rules/common.smk"
 include: "rules/start.smk"
+include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/quality.smk"
 include: "rules/functions.smk"

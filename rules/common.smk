@@ -21,10 +21,24 @@ HOME = Path(str(workflow.current_basedir.join("..")))
 
 
 def configured():
-    """The configuration; of one that is shared by `include`, keys of others are theirs."""
+    """The configuration; of one that is shared by `include`, keys of others are theirs.
+
+    Our own files and what is laid over them are read once more: Snakemake takes the last of two
+    equal keys, 0.1_0 for a number, and the numbers of --config functions='{"n": [2]}' for texts.
+    """
+    told = workflow.config_settings
+    overlays = told.configfiles
+    if ALONE and all(path.is_file() for path in overlays):
+        over = read.laid_over(*map(read.read, overlays), read.given(told.config_args))
+        return over if told.replace_workflow_config else read.laid_under(HOME, over)
     if ALONE:
-        return config
+        return config  # of what can be read only once
     return read.laid_under(HOME, read.own(config) if INCLUDED else config)
+
+
+def data_dir():
+    """The folder of the published data sets."""
+    return Path(CONFIG.networks.data_dir)
 
 
 def refuse_prefix():
@@ -68,6 +82,7 @@ try:
     else:
         CONFIG, RUNS = settings.load(configured(), HOME / "config")
         files.check_writable(Path("results"))
+        files.refuse_file(data_dir(), "networks.data_dir")
     STATUS = Status(RUNS, HOME / "workflow/scripts")
     if HANDED is None:
         STATUS.stale  # told now, so that what cannot be told ends the start in one line

@@ -17,7 +17,7 @@ rule prepare_data:
         mem_mb=mb(4000),
         runtime=minutes(60),
     params:
-        folder=lambda wildcards, output: CONFIG.networks.data_dir,
+        folder=lambda wildcards, output: str(data_dir()),
     message:
         "Data set {wildcards.dataset}: found or fetched, checked"
     script:

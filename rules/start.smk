@@ -1,15 +1,19 @@
 # What happens when jobs start, and when they end too early.
 
 import atexit
+import logging
 import shlex
 import sys
 from contextlib import ExitStack
 from functools import wraps
 
+from snakemake.logging import logger
 from snakemake.settings.types import SharedFSUsage
 
 from fgrad import orphans
-from fgrad.store import lease, shared
+from fgrad.errors import ConfigError
+from fgrad.plan import devices, handed
+from fgrad.store import interrupts, lease, shared
 from fgrad.store.log import log_line
 
 # Snakemake puts the path of Python into commands of a shell as it is; once is enough where several
@@ -23,6 +27,19 @@ AT_WORK = ExitStack()
 atexit.register(AT_WORK.close)
 
 
+def interrupted():
+    """What is said at Ctrl-C; not what Snakemake says of each job that ends with it."""
+    global INTERRUPTED
+    INTERRUPTED = True
+    logger.setLevel(logging.CRITICAL + 1)
+    log_line("fgrad: interrupted; the same command goes on from what is finished")
+
+
+INTERRUPTED = False
+if ALONE:
+    interrupts.end_at_ctrl_c(interrupted)
+
+
 def on_cluster():
     """Whether jobs go to Slurm's queue."""
     return workflow.executor_plugin.name == "slurm"
@@ -34,14 +51,23 @@ def shared_folders():
         "working folder": Path.cwd(),
         "workflow": HOME,
         "environment": Path(sys.prefix),
-        "data_dir": Path(CONFIG.networks.data_dir),
+        "data_dir": data_dir(),
     }
 
 
-def alone(queue):
+def devices_asked():
+    """Devices of the trainings and searches that are to run."""
+    runs = {
+        settings.result_file(*key): RUNS.jobs[key[0]][key[1]] for key in RUNS.names()
+    }
+    paths = [path for job in workflow.dag.needrun_jobs() for path in job.output]
+    options = [runs[path].options for path in paths if path in runs]
+    return [one["device"] for one in options if "device" in one]
+
+
+def at_work():
     """From here on nobody else is at work in this folder."""
     AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder", say=log_line))
-    orphans.settle(CONFIG.orphans, queue, log_line)
 
 
 def done_alone(method):
@@ -51,7 +77,8 @@ def done_alone(method):
     def held(*args, **options):
         if not options.get("dryrun"):
             try:
-                alone(queue=False)
+                at_work()
+                orphans.settle(CONFIG.orphans, False, log_line)
             except ConfigError as error:
                 raise WorkflowError(str(error)) from None
         return method(*args, **options)
@@ -66,8 +93,13 @@ for _name in ("delete_output", "cleanup_metadata"):
 
 
 onstart:
+    if ALONE:  # Ctrl-C is for us to tell the jobs of
+        shell.prefix("set -euo pipefail; trap '' INT; ")
     try:
-        alone(on_cluster())
+        at_work()
+        if workflow.local_exec and not workflow.touch:
+            devices.refuse_absent(devices_asked())
+        orphans.settle(CONFIG.orphans, on_cluster(), log_line)
         if is_forced() and not workflow.touch:
             dag = workflow.dag
             forced = [job for job in dag.needrun_jobs() if dag.reason(job).forced]
@@ -88,3 +120,5 @@ onerror:
         orphans.end(on_cluster(), log_line)
     except ConfigError as error:
         log_line(f"fgrad: {error}")
+    if INTERRUPTED:
+        raise SystemExit(interrupts.INTERRUPTED)

@@ -8,6 +8,7 @@ import torch
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+README = (ROOT / "README.md").read_text()
 EXAMPLES = [
     pytest.param(example, id=page)
     for page in PAGES

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from pydantic import ValidationError
+from pydantic import BaseModel
 from rich import progress as bars
 from rich.console import Console
 
-from fgrad import errors, jobs
+from fgrad import errors, jobs, terminal
+from fgrad.arguments import Verb, choose, later
+from fgrad.options import effect
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
@@ -56,6 +58,7 @@ def descend(
         output: Parquet file, one row for each seed and step.
         overwrite: compute it again, or in place of another file that is there.
     """
+    _effective(run)
     _check(output)
     with _bar("steps") as progress:
         done = jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
@@ -78,6 +81,8 @@ def train(
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
         overwrite: compute it again, or in place of another file that is there.
     """
+    _effective(run)
+    _data(data_dir)
     _check(output)
     with _bar("epochs", silent) as progress:  # every epoch says its own line
         data = data_dir and files.expanded(data_dir)
@@ -99,6 +104,7 @@ def search_functions(
             and a figure of them. A killed search goes on with the same command.
         overwrite: compute it again, or in place of another file that is there.
     """
+    _effective(search)
     trials = _folder(output, overwrite)
     with _bar("steps") as progress:
         context = Context(log.log_line, progress, overwrite=overwrite)
@@ -121,6 +127,8 @@ def search_network(
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
         overwrite: compute it again, or in place of another file that is there.
     """
+    _effective(search)
+    _data(data_dir)
     trials = _folder(output, overwrite)
     with _bar("trials", silent) as progress:  # every trial says its own line
         data = data_dir and files.expanded(data_dir)
@@ -130,10 +138,11 @@ def search_network(
 
 
 def search(
-    row: Annotated[None, tyro.conf.subcommand("functions", constructor=search_functions)]
-    | Annotated[None, tyro.conf.subcommand("network", constructor=search_network)],
-) -> None:
+    row: Annotated[None, tyro.conf.subcommand("functions", constructor=later(search_functions))]
+    | Annotated[None, tyro.conf.subcommand("network", constructor=later(search_network))],
+) -> Verb | None:
     """Search for the learning rate of a table row (sections 4.2 to 4.5)."""
+    return row
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,8 @@ def stale(
     """
     from fgrad import upkeep
 
+    if versions and accept_code:
+        raise errors.ConfigError("versions has no effect beside accept_code; leave one out")
     status = place.status()
     if accept_code:
         with upkeep.alone():
@@ -244,52 +255,27 @@ def _remove(left: list[Path], yes: bool) -> None:
         print(f"{len(left)} files removed")
 
 
+VERBS: dict[str, Verb] = {
+    "measure": measure,
+    "descend": descend,
+    "train": train,
+    "search": search,
+    "stale": stale,
+    "adopt": adopt,
+    "prune": prune,
+}
+
+
 def main() -> None:
     """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale may know no ° and no ×
             stream.reconfigure(errors="replace")
-    _renamed(sys.argv)
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            {
-                "measure": measure,
-                "descend": descend,
-                "train": train,
-                "search": search,
-                "stale": stale,
-                "adopt": adopt,
-                "prune": prune,
-            },
-            description="Multi-tangent forward gradients, one run at a time.",
-            config=(
-                tyro.conf.AvoidSubcommands,
-                tyro.conf.OmitArgPrefixes,
-                tyro.conf.OmitSubcommandPrefixes,
-            ),
-        )
-    except errors.ConfigError as error:
-        sys.exit(f"fgrad: {error}")
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "alloc" not in str(error):
-            raise
-        reason = (str(error).splitlines() or ["out of memory"])[0]
-        sys.exit(f"fgrad: too large for this machine: {reason}")
-    except ValidationError as error:
-        sys.exit(errors.describe("fgrad", error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # whoever read what is printed wants no more of it
-        _silence()
-        sys.exit(0)
-    except OSError as error:  # what is printed cannot be, or a file that is not the output
-        _silence()
-        sys.exit(f"fgrad: {log.first_line(error)}")
-
-
-def _silence() -> None:
-    """Nothing more is printed, as it would fail again when the process ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with terminal.ending():
+        _renamed(sys.argv)
+        chosen = choose(VERBS, sys.argv[1:], "Multi-tangent forward gradients, one run at a time.")
+        while callable(chosen):
+            chosen = chosen()
 
 
 RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}
@@ -304,6 +290,18 @@ def _renamed(arguments: list[str]) -> None:
         if name in RENAMED and (place == 1 or not command):
             arguments[place] = f"{RENAMED[name]}{equals}{value}"
             print(f"fgrad: {name} is now called {RENAMED[name]}", file=sys.stderr)
+
+
+def _effective(options: BaseModel) -> None:
+    """Refuse options without effect."""
+    for line in effect.without_effect(options):
+        raise errors.ConfigError(line)
+
+
+def _data(folder: Path | None) -> None:
+    """Refuse a file where a folder is needed."""
+    if folder is not None:
+        files.refuse_file(files.expanded(folder), "data_dir")
 
 
 def _check(output: Path) -> None:
@@ -358,6 +356,8 @@ def _draw(figure: str, path: Path, table: Path, pdf: Path, png: Path) -> None:
 
     trials = summary.searches([str(path)], [None])
     rates.write_table(table, trials)
+    from fgrad.paper.figures import style  # after what needs no drawing
+
     style.save(resolve_name(FIGURES[figure].draws)(trials), str(pdf), str(png))
 
 

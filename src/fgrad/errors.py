@@ -1,7 +1,9 @@
-"""What a user's mistake raises: a line for each, with what is allowed."""
+"""What a user's mistake raises: a line for each, with what is allowed, and few lines in all."""
 
+import reprlib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
@@ -12,10 +14,34 @@ class ConfigError(Exception):
     """Wrong input, in words for the one who wrote it."""
 
 
-class Model(BaseModel):
-    """Unknown keys forbidden, values frozen, keys of the release before accepted with a warning."""
+SHOWN = 8
+"""Lines of a refusal; of further mistakes only the number is said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxlist = _SHORT.maxtuple = 12
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
+
+
+def few(lines: Sequence[str], where: object) -> str:
+    """The first lines, and how many more there are.
+
+    Args:
+        lines: one for each mistake.
+        where: the file or the part of the input that they are all in.
+    """
+    more = len(lines) - SHOWN
+    if more < 2:
+        return "\n".join(lines)
+    return "\n".join([*lines[:SHOWN], f"{where}: and {more} more"])
+
+
+class Model(BaseModel):
+    """Unknown keys forbidden, values frozen and taken as they are: no text for a number, no number
+    for a truth. Keys of the release before are accepted with a warning.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys of the release before → what they are called now."""
@@ -47,8 +73,8 @@ def one_of(kind: str, names: Iterable[str]) -> AfterValidator:
 
 def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The values, each of them once; raises ValueError otherwise."""
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
+    counts = Counter(values)
+    if twice := sorted(value for value, count in counts.items() if count > 1)[:SHOWN]:
         raise ValueError(f"{', '.join(map(str, twice))} listed twice; list each value once")
     return values
 
@@ -71,7 +97,7 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
         where: named in front of every message.
 
     Raises:
-        ConfigError: one line for each wrong value.
+        ConfigError: a line for each of the first wrong values.
     """
     try:
         return model.model_validate(values)
@@ -80,18 +106,18 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
 
 
 def describe(where: str, error: ValidationError) -> str:
-    """A line for each mistake: where, key, value and what is allowed."""
-    mistakes = error.errors()
+    """A line for each of the first mistakes: where, key, value and what is allowed."""
+    mistakes = error.errors(include_url=False)
     # a list whose entries were refused one by one is also called too short
     real = [one for one in mistakes if one["type"] != "too_short" or not one["input"]]
-    return "\n".join(_message(where, one) for one in real or mistakes)
+    return few([_message(where, one) for one in real or mistakes], where)
 
 
 def _message(where: str, error: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in error["loc"])
+    key = ".".join(map(_plain, error["loc"]))
     value = error["input"]
     shown = (
-        "" if isinstance(value, dict | BaseModel) or error["type"] == "missing" else f" = {value!r}"
+        "" if isinstance(value, dict | BaseModel) or error["type"] == "missing" else _shown(value)
     )
     text = error["msg"].removeprefix("Value error, ")
     hint = {
@@ -101,3 +127,16 @@ def _message(where: str, error: ErrorDetails) -> str:
     }
     parts = (where, key + shown, hint.get(error["type"], text))
     return ": ".join(part for part in parts if part)
+
+
+def _plain(part: int | str) -> str:
+    """A part of a key, on one line however it is written."""
+    text = str(part)
+    return text if text.isprintable() and len(text) <= 80 else _SHORT.repr(text)
+
+
+def _shown(value: object) -> str:
+    try:
+        return f" = {_SHORT.repr(value)}"
+    except ValueError:  # which Python does not write
+        return " = a number of more than 4,300 digits"

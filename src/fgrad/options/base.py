@@ -1,27 +1,58 @@
 """Kinds of values that options share; torch is not imported."""
 
-from typing import Annotated, Literal, TypeVar
+import re
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from fgrad.errors import Model, unique
 
 T = TypeVar("T")
 
-Unique = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(unique)]
+LONGEST = 10**4
+"""Values of a list at most."""
 
-Count = Annotated[int, Field(ge=1, le=10**12, strict=True)]
+Several = Annotated[tuple[T, ...], Field(max_length=LONGEST, strict=False), AfterValidator(unique)]
+"""A list, perhaps empty."""
 
-Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Unique = Annotated[
+    tuple[T, ...], Field(min_length=1, max_length=LONGEST, strict=False), AfterValidator(unique)
+]
+
+Count = Annotated[int, Field(ge=1, le=10**12)]
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 LOWEST, HIGHEST = 1e-30, 1e30
 """Rates beyond these are not searched."""
 
-Rate = Annotated[float, Field(gt=0, le=HIGHEST)]
+Threads = Annotated[int, Field(ge=1, le=256)]
+"""Many more end the process."""
 
-Degrees = Annotated[float, Field(gt=0, lt=180, strict=True)]
+_EXPONENT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+")
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")]
+
+def _with_exponent(value: Any) -> Any:
+    """1e-6 is a number, though a text to readers of YAML 1.1."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+Number = Annotated[float, BeforeValidator(_with_exponent)]
+
+Rate = Annotated[Number, Field(gt=0, le=HIGHEST)]
+
+Degrees = Annotated[Number, Field(gt=0, lt=180)]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=64)]
+
+
+def _no_nul(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("no path: it holds a NUL")
+    return path
+
+
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(_no_nul)]
 
 TrueGradient = Literal["ones", "ones-normalized", "random", "random-normalized"]
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from fgrad.errors import one_of, unique
+from fgrad.errors import one_of
 from fgrad.gradients.approach import bounded
 from fgrad.gradients.registry import SAMPLERS
-from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Unique
+from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Several, Unique
 from fgrad.options.gradient import GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.problems.registry import FUNCTIONS
@@ -22,7 +22,7 @@ class FunctionTask(GradientTask):
     """The function to minimise."""
     n: Count
     """Dimension."""
-    angle: Annotated[tuple[Degrees, ...], AfterValidator(unique)] = ()
+    angle: Several[Degrees] = ()
     """Angles of every tangent to the first, in degrees; none for the approach's own sampler."""
     steps: Count = 1000
     """Steps at most."""
@@ -36,6 +36,12 @@ class FunctionTask(GradientTask):
         if self.angle and self.how.scale and self.how.aggregation != "projection":
             raise ValueError(
                 "the expected norm of tangents at an angle is known for projection alone"
+            )
+        if self.how.sampler == "angle" and not self.angle:
+            raise ValueError(f"gradient {self.gradient}: the sampler angle needs angles")
+        if self.angle and self.how.sampler not in ("normal", "angle"):
+            raise ValueError(
+                f"gradient {self.gradient}: at angles the sampler {self.how.sampler} has no effect"
             )
         only = FUNCTIONS[self.function].only_n
         if only is not None and self.n != only:
@@ -76,7 +82,7 @@ class FunctionSearchOptions(SearchOptions):
 
     patience: Count = 100
     """Stop after so many steps in a row without a value below the one before."""
-    repeats: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 5
     """Descents of each rate, each with tangents of its own that all rates share."""
 
 

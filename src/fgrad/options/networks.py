@@ -1,14 +1,15 @@
 """The options of a training run (sections 4.4 and 4.5); torch is not imported."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fgrad.errors import one_of
 from fgrad.gradients.approach import has_law
 from fgrad.gradients.registry import LAWS, MODES
-from fgrad.options.base import Count, JobOptions, Name, Rate, Seed
+from fgrad.options.base import Count, JobOptions, Name, Rate, Seed, Threads
 from fgrad.options.gradient import Derivatives, GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.problems.registry import DATASETS, MODELS
@@ -20,6 +21,12 @@ ModelName = Annotated[str, one_of("model", MODELS)]
 DatasetName = Annotated[str, one_of("dataset", DATASETS)]
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", name):
+        raise ValueError("unknown device; allowed: auto, cpu, cuda, cuda:0, cuda:1 and so on")
+    return name
+
+
 class TrainOptions(Derivatives):
     """How a network is trained, whichever network and gradient."""
 
@@ -27,7 +34,7 @@ class TrainOptions(Derivatives):
 
     reduce: Count = 1
     """Divide every hidden size by this, for quick tries."""
-    epochs: Annotated[int, Field(ge=0, le=10**6, strict=True)] = 200
+    epochs: Annotated[int, Field(ge=0, le=10**6)] = 200
     """Epochs at most."""
     batch: Count | None = None
     """Batch size; none for the paper's: 64, for cifar10 and svhn 128."""
@@ -46,11 +53,11 @@ class TrainOptions(Derivatives):
     0.1 when the validation loss has not fallen for half of the patience."""
     augment: bool = False
     """Random crops of the training batches, and flips where they keep the class."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, AfterValidator(_device)] = "auto"
     """auto, cpu, cuda or cuda:1; auto is a GPU with a free slot, the CPU if there is no GPU."""
-    gpu_slots: Annotated[int, Field(ge=1, le=64, strict=True)] = 1
+    gpu_slots: Annotated[int, Field(ge=1, le=64)] = 1
     """Trainings that share a GPU at most; with device auto the others wait."""
-    threads: Count = 1
+    threads: Threads = 1
     """Threads on the CPU; their number may change the last bits."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     """Of matrix products: float32, TF32 on the GPU, or bfloat16 by autocast."""
@@ -71,7 +78,7 @@ class TrainTask(TrainOptions, GradientTask):
     """Hidden width of fc (256 if none is given); no other model has one."""
     dataset: DatasetName = "mnist5k"
     """The data set."""
-    checkpoint_minutes: Annotated[float, Field(ge=0)] = 0
+    checkpoint_minutes: Annotated[float, Field(ge=0, le=10**6)] = 0
     """Least time between two checkpoints; 0 for one each epoch."""
 
     @model_validator(mode="after")
@@ -131,17 +138,17 @@ class TrainRun(UnratedTrainRun):
 class NetworkSearchOptions(SearchOptions):
     """How the learning rate of a network is searched for, on its validation loss."""
 
-    epochs: Annotated[int, Field(ge=1, le=10**6, strict=True)] = 200
+    epochs: Annotated[int, Field(ge=1, le=10**6)] = 200
     """Epochs of a trial at most."""
     patience: Count = 10
     """Stop a trial after so many epochs in a row without a lower validation loss."""
     pruning: Literal["median", "none"] = "median"
     """End a trial whose lowest validation loss is above the median of earlier generations."""
-    warmup: Annotated[int, Field(ge=0, strict=True)] = 5
+    warmup: Annotated[int, Field(ge=0, le=10**6)] = 5
     """Epochs before a trial may be pruned."""
     generation: Count = 10
     """Trials that are not compared with each other, only with those of earlier generations."""
-    in_flight: Count = 1
+    in_flight: Annotated[int, Field(ge=1, le=64)] = 1
     """Trials trained at the same time, a generation at most; changes no result."""
 
 

@@ -2,12 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from fgrad.errors import unique
 from fgrad.gradients.approach import Aggregation
 from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS, SAMPLERS
-from fgrad.options.base import Count, Degrees, JobOptions, Seed, TrueGradient, Unique
+from fgrad.options.base import Count, Degrees, JobOptions, Seed, Several, TrueGradient, Unique
 
 
 class QualityRun(JobOptions):
@@ -19,7 +18,7 @@ class QualityRun(JobOptions):
     """Numbers of tangents."""
     samples: Count = 1000
     """Number of estimates."""
-    first: Annotated[int, Field(ge=0, le=10**12, strict=True)] = 0
+    first: Annotated[int, Field(ge=0, le=10**12)] = 0
     """Number of the first sample; samples are seeded one by one."""
     seed: Seed = 0
     """Seed of the whole section."""
@@ -27,7 +26,7 @@ class QualityRun(JobOptions):
     """`direct` computes the estimators on real vectors, `exact` samples their exact law in O(1)."""
     aggregations: Unique[Aggregation] = ("projection", "mean", "sum")
     """How directional derivatives are combined."""
-    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)] = ()
+    normalized: Several[Aggregation] = ()
     """Aggregations also computed with normalised tangents."""
     gradient: TrueGradient = "ones"
     """The true gradient."""

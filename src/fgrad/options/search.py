@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from fgrad.errors import Model
-from fgrad.options.base import LOWEST, Rate, Seed
+from fgrad.options.base import LOWEST, Number, Rate, Seed
 
 FRESH = 5
 """Seeds by which a found rate is compared with the published one."""
@@ -29,12 +29,12 @@ def rising(bounds: tuple[float, float]) -> tuple[float, float]:
 class SearchOptions(Model):
     """How a learning rate is searched for, whichever the section."""
 
-    range: Annotated[tuple[Rate, Rate], AfterValidator(rising)] = (1e-6, 1.0)
+    range: Annotated[tuple[Rate, Rate], Field(strict=False), AfterValidator(rising)] = (1e-6, 1.0)
     """Half of the rates are log-uniform in this range, the others where these are best."""
-    evaluations: Annotated[int, Field(ge=1, le=10**4, strict=True)] = 100
+    evaluations: Annotated[int, Field(ge=1, le=10**4)] = 100
     """Rates that are tried; more where the range has to be widened."""
     seed: Seed = 0
     """Of the rates and of everything they are tried with."""
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.05
+    margin: Annotated[Number, Field(ge=0, le=1)] = 0.05
     """Rates are as good as the best if their loss is at most this part above the best's, of what
     that is above the minimum or has gained on the start, whichever is less."""

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fgrad.paper.results import each
 from fgrad.paper.stats import describe, half_width
 from fgrad.problems.functions import resolution
 from fgrad.problems.registry import FUNCTIONS
-from fgrad.store import parquet
+from fgrad.store import parquet, schemas
 
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
@@ -39,7 +40,7 @@ def quality(paths: Sequence[str]) -> pd.DataFrame:
         metric and for ``squared_ratio`` (of the norms), and ``margin_min``: the smallest
         cos(P_U∇f, ∇f) − cos(g, ∇f) over the samples, where both come from the same tangents.
     """
-    frames = [_quality(path) for path in paths]
+    frames = each(_quality, paths, schemas.QUALITY)
     by = ["n", "k", "aggregation", "normalized", "angle_deg"]
     frame = pd.concat(frames, ignore_index=True)
     metrics = [
@@ -60,7 +61,7 @@ def functions(paths: Sequence[str]) -> pd.DataFrame:
         starting gap, `SOLVED` at least) and ``steps``, and how many seeds ``completed``,
         ``stalled``, ``diverged``.
     """
-    frame = pd.concat([_seeds(path) for path in paths], ignore_index=True)
+    frame = pd.concat(each(_seeds, paths, schemas.FUNCTIONS), ignore_index=True)
     by = [*SETTING, "start", "minimum", "degenerate"]
     described = describe(frame, by, ["final", "best", "gap", "log_left", "steps"])
     counts = frame.groupby(SETTING, dropna=False, sort=False)[
@@ -76,7 +77,7 @@ def curves(paths: Sequence[str]) -> pd.DataFrame:
         ``function, n, gradient, k, angle_deg, lr, step, minimum, degenerate, count`` and the
         statistics of `describe` for ``value``, at up to `CURVE_POINTS` steps of each run.
     """
-    return pd.concat([_curve(path) for path in paths], ignore_index=True)
+    return pd.concat(each(_curve, paths, schemas.FUNCTIONS), ignore_index=True)
 
 
 def networks(paths: Sequence[str]) -> pd.DataFrame:
@@ -89,7 +90,7 @@ def networks(paths: Sequence[str]) -> pd.DataFrame:
         ``val_accuracy``, ``test_loss``, ``test_accuracy`` in it, ``epochs``, ``train_seconds`` and
         ``eval_seconds`` (of an epoch), and how many seeds ``completed``, ``stalled``, ``diverged``.
     """
-    frame = pd.concat([_trained(path) for path in paths], ignore_index=True)
+    frame = pd.concat(each(_trained, paths, schemas.NETWORKS), ignore_index=True)
     by = [*NETWORK, "n"]
     values = [*REACHED, "train_loss", "log_train_loss", "best_epoch", "epochs", *SECONDS]
     described = describe(frame, by, values)
@@ -105,7 +106,7 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
         ``experiment, model, width, dataset, gradient, k, lr, epoch, count`` and the statistics of
         `describe` for every loss and accuracy.
     """
-    frame = pd.concat([_epochs(path) for path in paths], ignore_index=True)
+    frame = pd.concat(each(_epochs, paths, schemas.NETWORKS), ignore_index=True)
     metrics = [name for name in map(str, frame) if name.endswith(("_loss", "_accuracy"))]
     parts = []
     for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
@@ -132,14 +133,9 @@ def searches(paths: Sequence[str], published: Sequence[float | None]) -> pd.Data
         ``widened``, ``within`` (rates within the margin), ``tried`` (rates in all), and the
         ``minimum`` and ``start`` of its loss.
     """
-    parts = []
-    for path, lr in zip(paths, published, strict=True):
-        known = parquet.provenance(path)
-        found, scale = known["found"], known["scale"]
-        constant = {"published": np.nan if lr is None else lr, **scale}
-        constant |= {name: found[name] for name in ("edge", "widened", "within")}
-        trials = parquet.read(path)
-        parts.append(trials.assign(**constant, tried=len(trials)))
+    trials = each(_trials, paths, schemas.SEARCH)
+    rates = [np.nan if lr is None else lr for lr in published]
+    parts = [one.assign(published=lr) for one, lr in zip(trials, rates, strict=True)]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -160,7 +156,7 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
         ``unpublished``, ``both diverge``, ``no minimum``, or ``too few seeds`` if fewer than two
         diverge with neither rate.
     """
-    frame = pd.concat([_of_rate(path) for path in paths], ignore_index=True)
+    frame = pd.concat(each(_of_rate, paths, {"lr": schemas.FLOAT}), ignore_index=True)
     by = [name for name in ROW if name in frame]
     rows = []
     for key, part in frame.groupby(by, dropna=False, sort=False):
@@ -284,6 +280,15 @@ def _known(frame: pd.DataFrame) -> tuple[float, bool]:
     """Minimum of the function of a run, and whether it is constant in that dimension."""
     function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
     return function.minimum(n), function.degenerate_n == n
+
+
+def _trials(path: str) -> pd.DataFrame:
+    """The trials of a search, with what it found."""
+    known = parquet.provenance(path)
+    found, scale = known["found"], known["scale"]
+    constant = scale | {name: found[name] for name in ("edge", "widened", "within")}
+    trials = parquet.read(path)
+    return trials.assign(**constant, tried=len(trials))
 
 
 def _of_rate(path: str) -> pd.DataFrame:

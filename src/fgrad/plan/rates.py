@@ -1,13 +1,16 @@
 """Learning-rate tables: a CSV row for each run, checked when it is read; torch is not imported."""
 
 import csv
+import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
-from fgrad.errors import ConfigError, Model, row_name, validate
-from fgrad.options.base import Rate
+from fgrad.errors import ConfigError, Model, few, row_name, validate
+from fgrad.options.base import Name, Rate
 from fgrad.options.functions import FunctionName
 from fgrad.options.networks import DatasetName, ModelName
 
@@ -15,10 +18,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Row(Model):
-    """A row of a learning-rate table: a run and its rate."""
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, str) and re.search(r"[^!-~]|[_,;']", cell):
+        raise ValueError("a plain number is needed, as 4 or 0.05: a point, and no thousands marked")
+    return cell
 
-    lr: Rate
+
+Plain = BeforeValidator(_plain)
+"""Only what stands for the same number in every program."""
+
+Whole = Annotated[int, Field(ge=1), Plain]
+
+
+class Row(Model):
+    """A row of a learning-rate table: a run and its rate, from texts."""
+
+    model_config = ConfigDict(strict=False)
+
+    lr: Annotated[Rate, Plain]
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -38,28 +55,37 @@ class FunctionRow(Row):
     """A row of the tables of sections 4.2 and 4.3."""
 
     function: FunctionName
-    n: Annotated[int, Field(ge=1)]
-    gradient: str
-    k: Annotated[int, Field(ge=1)] | None = None
-    angle_deg: Annotated[float, Field(gt=0, lt=180)] | None = None
+    n: Whole
+    gradient: Name
+    k: Whole | None = None
+    angle_deg: Annotated[float, Field(gt=0, lt=180), Plain] | None = None
 
 
 class NetworkRow(Row):
     """A row of the table of sections 4.4 and 4.5."""
 
-    experiment: str
+    experiment: Name
     model: ModelName
-    width: Annotated[int, Field(ge=1)] | None = None
+    width: Whole | None = None
     dataset: DatasetName
-    gradient: str
-    k: Annotated[int, Field(ge=1)] | None = None
+    gradient: Name
+    k: Whole | None = None
 
 
 R = TypeVar("R", bound=Row)
 
+LARGEST = 2**26
+"""Bytes of a table at most."""
+
+OTHERS = {
+    b"PK": "an Excel or OpenDocument workbook",
+    b"\xd0\xcf": "an Excel workbook",
+} | dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "a text in UTF-16")
+"""What else spreadsheets save, by how it begins."""
+
 
 def read_table(path: Path, kind: type[R]) -> list[R]:
-    """Rows of a learning-rate table.
+    """Rows of a learning-rate table; rows without a value are skipped.
 
     Args:
         path: CSV file with a header.
@@ -70,30 +96,34 @@ def read_table(path: Path, kind: type[R]) -> list[R]:
             range, or two rows are for the same run.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
-            header = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = header
-            records = [(reader.line_num, record) for record in reader]
+        lines = io.StringIO(_text(path), newline="")
+        reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
+        header = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = header
+        records = [(reader.line_num, record) for record in reader]
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: cannot be read as a CSV table: {reason}") from None
     _check_header(path, header, kind)
-    if not records:
-        raise ConfigError(f"{path}: no rows; a header and one row for each run are expected")
     rows: dict[tuple[Any, ...], int] = {}
     result = []
     errors = []
     for line, record in records:
         where = f"{path}, row {line}"
+        if not any(cell.strip() for cell in _cells(record)):
+            continue
         if None in record or None in record.values():
-            errors.append(f"{where}: {len(header)} columns expected, as in the header")
+            found = sum(1 for _ in _cells(record))
+            hint = "; decimals take a point" if found > len(header) else ""
+            errors.append(
+                f"{where}: {len(header)} columns expected, as in the header, not {found}{hint}"
+            )
             continue
         values = {key: value.strip() for key, value in record.items() if value.strip()}
         try:
             row = validate(kind, values, where)
         except ConfigError as error:
-            errors.append(str(error))
+            errors += str(error).splitlines()
             continue
         if row.key in rows:
             errors.append(
@@ -102,27 +132,59 @@ def read_table(path: Path, kind: type[R]) -> list[R]:
         rows.setdefault(row.key, line)
         result.append(row)
     if errors:
-        raise ConfigError("\n".join(errors))
+        raise ConfigError(few(errors, path))
+    if not result:
+        raise ConfigError(f"{path}: no rows; a header and one row for each run are expected")
     return result
+
+
+def _text(path: Path) -> str:
+    """Contents of a table; raises OSError or ValueError if it is none."""
+    status = path.stat()
+    if not path.is_file():
+        raise ValueError("a folder or a device; a file is expected")
+    if status.st_size > LARGEST:
+        raise ValueError(f"{status.st_size:,} bytes; {LARGEST:,} at most")
+    content = path.read_bytes()
+    other = next((name for begin, name in OTHERS.items() if content.startswith(begin)), "")
+    try:
+        if not other:
+            return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        other = f"a text that is not UTF-8 ({error.reason} at byte {error.start})"
+    raise ValueError(f"{other}; save it as CSV in UTF-8, separated by commas")
+
+
+def _cells(record: dict[str | Any, str | Any]) -> Iterator[str]:
+    """Texts of a row, also those beyond the header."""
+    for cell in record.values():
+        yield from cell if isinstance(cell, list) else ([] if cell is None else [cell])
 
 
 def _check_header(path: Path, header: list[str], kind: type[Row]) -> None:
     known = [*kind.columns(), "lr"]
+    columns = f"columns are {', '.join(known)}, separated by commas"
+    for number, name in enumerate(header, 1):
+        if name and not name.startswith("Unnamed: "):  # as pandas calls it
+            continue
+        what = {1: "an index column", len(header): "an empty last column"}.get(number, "a column")
+        raise ConfigError(f"{path}, row 1: column {number}: {what}, without a name: remove it")
     needed = [name for name in known if kind.model_fields[name].is_required()]
     wrong = [name for name in header if name not in known or header.count(name) > 1]
     wrong += [name for name in needed if name not in header]
     if wrong:
-        raise ConfigError(
-            f"{path}, row 1: {', '.join(map(repr, dict.fromkeys(wrong)))} missing, unknown or "
-            f"twice; columns are {', '.join(known)}, separated by commas"
-        )
+        names = list(dict.fromkeys(wrong))
+        shown = ", ".join(repr(name[:80]) for name in names[: len(known)])
+        more = f" and {len(names) - len(known)} more" if len(names) > len(known) else ""
+        raise ConfigError(f"{path}, row 1: {shown}{more} missing, unknown or twice; {columns}")
 
 
 def refuse_missing(path: Path, kind: type[Row], missing: list[tuple[Any, ...]]) -> None:
-    """Name every run that has no rate; raises ConfigError if there is one."""
+    """Name the first runs that have no rate; raises ConfigError if there is one."""
     if missing:
         lines = [f"{path}: no learning rate for {kind.describe(key)}" for key in missing]
-        raise ConfigError("\n".join(lines))
+        hint = "add rows, or let rates be searched for with learning_rates: searched"
+        raise ConfigError(f"{few(lines, path)}\n{path}: {hint}")
 
 
 def write_table(path: Path, trials: "pd.DataFrame") -> None:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fgrad.errors import ConfigError
 from fgrad.plan.runs import Runs, load
 from fgrad.plan.sections import Config
+from fgrad.plan.syntax import parsed
 
 
 def runs_of(
@@ -22,12 +21,10 @@ def runs_of(
         values: laid over all of them, as ``--config`` does.
 
     Raises:
-        ConfigError: one line for each mistake.
+        ConfigError: a line for each of the first mistakes.
     """
-    config: dict[str, Any] = {}
-    for path in overlays:
-        config = _laid_over(config, _read(path))
-    return load(laid_under(workflow, _laid_over(config, values or {})), workflow / "config")[1]
+    over = laid_over(*map(read, overlays), values or {})
+    return load(laid_under(workflow, over), workflow / "config")[1]
 
 
 def laid_under(workflow: Path, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def laid_under(workflow: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: if it cannot be read.
     """
-    return _laid_over(_read(workflow / "config/config.yaml"), values)
+    return laid_over(read(workflow / "config/config.yaml"), values)
 
 
 def own(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,23 +45,41 @@ def own(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key in Config.model_fields}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def given(arguments: Iterable[str]) -> dict[str, Any]:
+    """Values of ``--config KEY=VALUE …``, each VALUE read as in a file.
+
+    Snakemake itself takes what stands in ``functions='{"seeds": [7]}'`` for texts.
+
+    Raises:
+        ConfigError: if a VALUE is no YAML.
+    """
+    pairs = (argument.partition("=")[::2] for argument in arguments)
+    return laid_over(*({key: parsed(text, f"--config {key}")} for key, text in pairs))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Keys with values of a file in YAML or JSON.
+
+    Raises:
+        ConfigError: if it cannot be read, gives a key twice, or holds something else.
+    """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: a folder or a device; a file is expected")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: no YAML: {reason}") from None
+    found = parsed(text, path)
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: keys with values are expected")
     return found
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Key by key; lists are replaced as a whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _laid_over(merged[key], value) if both else value
+def laid_over(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Layers merged key by key, the last one on top; lists are replaced as a whole."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = laid_over(merged[key], value) if both else value
     return merged

@@ -21,6 +21,7 @@ from fgrad.options.functions import (
 from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.options.search import FRESH
+from fgrad.plan.bounds import refuse_many
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.sections import Config, Experiment, QualitySection
 
@@ -151,6 +152,8 @@ class _Joined:
     def add_functions(self) -> None:
         section = self.config.functions
         path, rates = self.table(section.learning_rates, FunctionRow)
+        functions, ways = len(section.functions), self.ways()
+        refuse_many("config: functions", functions=functions, n=len(section.n), gradients=ways)
         wanted = [
             (function, n, gradient, k, None)
             for function in section.functions
@@ -170,6 +173,12 @@ class _Joined:
         """
         section = self.config.angles
         path, rates = self.table(section.learning_rates, FunctionRow)
+        refuse_many(
+            "config: angles",
+            gradients=len(section.gradients),
+            optimize_k=len(section.optimize_k),
+            angle=len(section.angle),
+        )
 
         def rows(searched: bool) -> list[_Row]:
             wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
@@ -197,6 +206,13 @@ class _Joined:
         options = section.model_dump(include=set(TrainOptions.model_fields))
         search, compared = f"search_{name}", f"compared_{name}"
         fresh = repeat_seeds(section.search.seed, "fresh", FRESH)
+        refuse_many(
+            f"config: networks.{name}",
+            models=len(section.models) + max(0, len(section.widths) - 1),
+            datasets=len(section.datasets),
+            gradients=self.ways(),
+            seeds=len(section.seeds),
+        )
         rows, keys = [], []
         for model, dataset in product(section.models, section.datasets):
             for width in (section.widths if model == "fc" else ()) or (None,):
@@ -296,6 +312,10 @@ class _Joined:
         where = f"config: networks.{name}"
         return _Row(file, where, task | {"approach": self.approach(gradient)}, lr)
 
+    def ways(self) -> int:
+        """Gradients, each with each of its numbers of tangents."""
+        return sum(len(spec.k) or 1 for spec in self.config.gradients.values())
+
     def approach(self, gradient: str) -> dict[str, Any]:
         return self.config.gradients[gradient].model_dump(exclude={"k"})
 
@@ -321,6 +341,12 @@ def _quality_runs(section: QualitySection) -> Jobs:
     """A job for each n, or several where n × samples is beyond ``job_size``."""
     runs = {}
     shared = section.model_dump(include={"seed", "k", "gradient", "aggregations", "normalized"})
+    parts = sum(
+        -(-block.samples // max(1, section.job_size // n))
+        for block in section.direct
+        for n in block.n
+    )
+    refuse_many(f"config: quality.job_size = {section.job_size}", parts=parts)
     for block in section.direct:
         for n in block.n:
             size = max(1, min(block.samples, section.job_size // n))

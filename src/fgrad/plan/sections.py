@@ -6,20 +6,36 @@ from pydantic import AfterValidator, Field, model_validator
 
 from fgrad.errors import ConfigError, Model, unique
 from fgrad.gradients.approach import Aggregation, Approach
-from fgrad.options.base import Count, Degrees, Name, Seed, TrueGradient, Unique
+from fgrad.options import effect
+from fgrad.options.base import (
+    Count,
+    Degrees,
+    FilePath,
+    Name,
+    Seed,
+    Several,
+    TrueGradient,
+    Unique,
+)
 from fgrad.options.functions import FunctionName, FunctionSearchOptions
 from fgrad.options.networks import DatasetName, ModelName, NetworkSearchOptions, TrainOptions
 from fgrad.store import files
+
+LAST_GPU = 127
+"""Number at most: torch keeps it in 8 bits with a sign, and takes a larger one for another."""
 
 
 class Gradient(Approach):
     """An approach and the numbers of tangents it is run with; none for backpropagation."""
 
-    k: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
+    k: Several[Count] = ()
     """Numbers of tangents."""
+
+    max_length: Annotated[float, Field(ge=1, le=10**6)] = 1.0
 
     @model_validator(mode="after")
     def _needs_k(self) -> Self:
+        effect.check(self)
         if (self.aggregation is None) != (self.k == ()):
             raise ValueError("k lists the numbers of tangents of an aggregation; none without one")
         return self
@@ -39,8 +55,8 @@ class QualitySection(Model):
     gradient: TrueGradient
     k: Unique[Count]
     aggregations: Unique[Aggregation]
-    normalized: Annotated[tuple[Aggregation, ...], AfterValidator(unique)]
-    direct: Annotated[tuple[QualityBlock, ...], Field(min_length=1)]
+    normalized: Several[Aggregation]
+    direct: Annotated[tuple[QualityBlock, ...], Field(min_length=1, max_length=1000, strict=False)]
     exact: QualityBlock
     job_size: Count
     """n × samples of one job at most."""
@@ -76,12 +92,12 @@ class AnglesSection(Model):
 
     learning_rates: str
     angle: Unique[Degrees]
-    n: Annotated[int, Field(ge=2, strict=True)]
+    n: Annotated[int, Field(ge=2, le=10**12)]
     quality_k: Unique[Count]
     samples: Count
     function: FunctionName
     optimize_k: Unique[Count]
-    gradients: Unique[str]
+    gradients: Unique[Name]
     seeds: Unique[Seed]
     search: FunctionSearchOptions = FunctionSearchOptions()
 
@@ -90,7 +106,7 @@ class Experiment(TrainOptions):
     """Networks of section 4.4 or 4.5, data sets and seeds, and how they are trained."""
 
     models: Unique[ModelName]
-    widths: Annotated[tuple[Count, ...], AfterValidator(unique)] = ()
+    widths: Several[Count] = ()
     """Hidden widths of fc."""
     datasets: Unique[DatasetName]
     rates_of: DatasetName | None = None
@@ -99,7 +115,11 @@ class Experiment(TrainOptions):
     search: NetworkSearchOptions = NetworkSearchOptions()
 
     @model_validator(mode="after")
-    def _widths_are_of_fc(self) -> Self:
+    def _consistent(self) -> Self:
+        effect.check(self)
+        effect.check(self.search)
+        if int(self.device.partition(":")[2] or 0) > LAST_GPU:
+            raise ValueError(f"device {self.device}: the last GPU that can be is cuda:{LAST_GPU}")
         if self.widths and "fc" not in self.models:
             raise ValueError("widths are for model fc, which is not among the models")
         return self
@@ -116,7 +136,7 @@ class NetworksSection(Model):
     """Sections 4.4 and 4.5."""
 
     learning_rates: str
-    data_dir: Annotated[str, AfterValidator(_expanded)]
+    data_dir: Annotated[FilePath, AfterValidator(_expanded)]
     fc: Experiment
     sota: Experiment
 

@@ -152,6 +152,21 @@ def _followed(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
+def refuse_file(folder: Path, key: str) -> None:
+    """Refuse what is no folder, where one is to be read from; it may be missing.
+
+    Raises:
+        ConfigError: naming the key and the path.
+    """
+    try:
+        there = folder.exists() and not folder.is_dir()
+        above = next((path for path in folder.absolute().parents if path.is_file()), None)
+    except OSError as error:  # a name that is too long, a link to itself
+        raise ConfigError(f"{key} = {str(folder)!r}: {error.strerror}") from None
+    if there or above:
+        raise ConfigError(f"{key} = {str(folder)!r}: {above or folder} is a file, not a folder")
+
+
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """A temporary file beside the target that becomes the target when the block ends well.

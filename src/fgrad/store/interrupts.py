@@ -2,12 +2,16 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 ENDED = 143
 """Exit status of a process that SIGTERM ended."""
+
+
+INTERRUPTED = 130
+"""Exit status of a process that Ctrl-C ended."""
 
 
 class ToldToEndError(SystemExit):
@@ -30,3 +34,26 @@ def noticed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def end_at_ctrl_c(before: Callable[[], None]) -> None:
+    """From now on Ctrl-C ends this process, and those it started, with a status of its own.
+
+    Those are told to end as by a scheduler. Of Ctrl-C itself they must not know.
+
+    Args:
+        before: called once, first.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    import psutil
+
+    def end(*_: Any) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before()
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.terminate()
+        raise SystemExit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, end)

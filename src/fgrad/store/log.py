@@ -54,7 +54,8 @@ def logged(log: str) -> Iterator[None]:
             sys.exit(str(error))
         except Exception as error:
             traceback.print_exc()
-            sys.exit(f"{first_line(error)} (see {log})")
+            kind = f"{type(error).__name__} " if isinstance(error, LookupError) else ""
+            sys.exit(f"{kind}{first_line(error)} (see {log})")
         finally:
             sys.stdout, sys.stderr = outside
 

@@ -121,6 +121,16 @@ def read(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
     return frame
 
 
+def shape(path: Path | str) -> tuple[dict[str, pa.DataType], int]:
+    """Types of a file's columns by name, and its number of rows; raises as `read`."""
+    try:
+        known = pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error) from None
+    columns = known.schema.to_arrow_schema()
+    return dict(zip(columns.names, columns.types, strict=True)), known.num_rows
+
+
 def provenance(path: Path | str) -> dict[str, Any]:
     """What is recorded of how a result came about, if anything; raises as `read`."""
     try:
