@@ -97,6 +97,7 @@ def test_a_network_search_killed_in_a_training_goes_on_there(
     pd.testing.assert_frame_equal(parquet.read(path), parquet.read(searched), check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_search_with_trials_in_flight_that_was_killed(tmp_path, carried_out):
     """Its workers end: else they would train beside the search that takes up the journal."""
     long = FC | {"range": (1e-3, 1e-1), "epochs": 20, "warmup": 20}

@@ -72,6 +72,7 @@ def test_trials_in_flight_rerun_nothing(searched_project):
     assert searched_project.planned() == {}
 
 
+@pytest.mark.slow
 def test_trials_in_flight_find_the_same(searched, tmp_path):
     project = Project(tmp_path)
     project.edit(
@@ -114,6 +115,7 @@ def test_a_gradient_without_published_rates_is_searched_for(tmp_path):
     project.run("results/runs/functions/sphere/n2/mine_k2.parquet")
 
 
+@pytest.mark.slow
 def test_searches_on_one_core_or_two_and_after_a_kill_are_the_same(searched, tmp_path):
     """Identical tables whichever way."""
     target = "results/lr_search/functions.csv"

@@ -1,8 +1,10 @@
 """Whether the GPUs that a configuration names are on this machine; torch is not imported."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from fgrad.errors import ConfigError
 
@@ -23,13 +25,14 @@ def refuse_absent(devices: Iterable[str]) -> None:
     named = sorted({device for device in devices if device.startswith("cuda")})
     if not named:
         return
-    asked = subprocess.run(
-        [sys.executable, "-c", _COUNT], capture_output=True, text=True, check=False
-    )
+    # for its own commands Snakemake is given the path as a shell wants it
+    there = Path(sys.executable).exists()
+    python = sys.executable if there else shlex.split(sys.executable)[0]
+    asked = subprocess.run([python, "-c", _COUNT], capture_output=True, text=True, check=False)
     if asked.returncode:
         return  # the jobs will say why
     found = int(asked.stdout.split()[-1])
     for device in named:
         if int(device.partition(":")[2] or 0) >= found:
-            there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(found))])
-            raise ConfigError(f"device = {device!r}: no such GPU here; there are {there}")
+            known = ", ".join(["cpu", *(f"cuda:{number}" for number in range(found))])
+            raise ConfigError(f"device = {device!r}: no such GPU here; there are {known}")
