@@ -63,5 +63,7 @@ def test_on_the_gpu_too(kind, perturb, mode):
         torch.backends.cudnn.allow_tf32 = tf32
     for (_, dtype, _), cell in found.items():
         assert cell.refused or cell.off < TOLERANCE[dtype]
-    if mode == "sim" and kind not in ALWAYS:
-        assert not any(cell.refused for cell in found.values())
+    for (training, _, _), cell in found.items():
+        if cell.refused and mode == "sim" and kind not in ALWAYS:
+            assert not training
+            assert "cudnn RNN backward" in cell.refused  # as a plain backward pass is
