@@ -31,7 +31,7 @@ def test_an_epoch_on_the_gpu_is_nearly_that_on_the_cpu(
     r = {"fc": run, "lenet5": lenet}[model](gradient="bp", k=None, epochs=1, lr=0.1)
     cpu, gpu = training.train(r, whole), training.train(r, on_gpu)
     np.testing.assert_allclose(numbers(gpu)[0], numbers(cpu)[0], rtol=1e-3)
-    assert losses(gpu, "val") == pytest.approx(losses(cpu, "val"), rel=0.02)
+    assert losses(gpu, "val") == pytest.approx(losses(cpu, "val"), rel=0.05)
 
 
 @pytest.mark.gpu
