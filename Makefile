@@ -29,7 +29,7 @@ report: demo ## one HTML file with every figure and table of the demo: demo/repo
 test: $(READY) ## all tests but those of minutes
 	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud"
 
-test-slow: $(READY) ## the others of minutes: random pairs of edits, each against a run from scratch
+test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
 	$(RUN) pytest -n $(CORES) -m slow
 
 test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge

@@ -37,8 +37,15 @@ def test_it_is_raised_once_and_then_as_before():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("minutes", [0.0, 60.0])
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [
+        pytest.param(0.0, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(0.0, signal.SIGINT, marks=pytest.mark.slow),
+        (60.0, signal.SIGTERM),
+        pytest.param(60.0, signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_that_is_told_to_end_goes_on_where_it_was(tmp_path, told, minutes):
     """Also where a checkpoint was not due for an hour."""
     run = TrainRun(

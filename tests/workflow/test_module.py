@@ -95,6 +95,7 @@ def caller(request, tmp_path) -> Caller:
     return Caller(tmp_path, request.param)
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_file_of_the_callers(tmp_path):
     module = Caller(tmp_path / "module", "module", tmp_path)
     assert module.planned() == WHOLE

@@ -168,7 +168,7 @@ def submissions(project: Project, *targets: str, monkeypatch) -> list[dict[str, 
     ("target", "rule", "rows", "memory", "time"),
     [
         ("functions", "descend_function", 264, 2000, 5),
-        ("quality", "measure_quality", 1000, 4000, 10),
+        pytest.param("quality", "measure_quality", 1000, 4000, 10, marks=pytest.mark.slow),
     ],
 )
 def test_rows_are_submitted_by_the_dozen(tmp_path, monkeypatch, target, rule, rows, memory, time):

@@ -13,7 +13,7 @@ from projects import ROOT, Project, found
 
 from fgrad.store import parquet
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 def test_from_search_to_figures_in_one_run(searched):
@@ -72,7 +72,6 @@ def test_trials_in_flight_rerun_nothing(searched_project):
     assert searched_project.planned() == {}
 
 
-@pytest.mark.slow
 def test_trials_in_flight_find_the_same(searched, tmp_path):
     project = Project(tmp_path)
     project.edit(
@@ -93,7 +92,6 @@ def test_with_searched_rates_a_published_one_reruns_nothing(searched_project):
     assert searched_project.planned() == {}
 
 
-@pytest.mark.slow
 def test_a_published_rate_reruns_its_comparison_and_no_search(project):
     target = ("lr_search_functions",)
     project.run(*target)
@@ -115,7 +113,6 @@ def test_a_gradient_without_published_rates_is_searched_for(tmp_path):
     project.run("results/runs/functions/sphere/n2/mine_k2.parquet")
 
 
-@pytest.mark.slow
 def test_searches_on_one_core_or_two_and_after_a_kill_are_the_same(searched, tmp_path):
     """Identical tables whichever way."""
     target = "results/lr_search/functions.csv"

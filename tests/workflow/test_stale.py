@@ -212,6 +212,7 @@ def test_moved_data_and_a_rate_at_once(project):
     assert project.planned() == {}
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_the_rate_of_its_search(searched_project):
     """A run with another rate than its search found is stale, whatever its age."""
     project = searched_project
