@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fgrad import cli
+from fgrad.errors import ConfigError
 from fgrad.store import parquet
 
 ROW = "--function sphere --n 4 --gradient frog --k 2 --steps 5"
@@ -135,8 +136,22 @@ def test_what_is_printed_onto_a_full_disk_costs_no_result(tmp_path):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == 1
-        assert done.stderr.splitlines()[-1] == "fgrad: No space left on device"
+        assert done.stderr.splitlines()[-1] == "fgrad: what is printed: No space left on device"
         assert "Traceback" not in done.stderr
         done = subprocess.run([*command, "--overwrite"], stderr=full, check=False)
         assert done.returncode == 0
     parquet.read(tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    "output", ["s3://bucket/x.parquet", "file:///tmp/x.parquet", "~nobody_here/x"]
+)
+def test_an_address_is_no_output(output, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"a path is needed|no such user"):
+        cli._local(Path(output))
+
+
+def test_the_home_folder_after_an_equals_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli._local(Path("~/x.parquet")) == tmp_path / "x.parquet"

@@ -4,7 +4,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from functools import partial, wraps
 from typing import Any
 
@@ -81,7 +81,8 @@ def choose(verbs: Mapping[str, Verb], arguments: Sequence[str], description: str
             if not end.code:
                 raise
             raise ConfigError(_in_a_line(said.getvalue())) from None
-    print(said.getvalue(), end="", file=sys.stderr)
+    with suppress(OSError):  # a warning that cannot be printed stops nothing
+        print(said.getvalue(), end="", file=sys.stderr)
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ def measure(
         output: Parquet file, one row for each sample, aggregation and k.
         overwrite: compute it again, or in place of another file that is there.
     """
+    output = _local(output)
     _check(output)
     with _bar("samples") as progress:
         jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
@@ -59,6 +61,7 @@ def descend(
         overwrite: compute it again, or in place of another file that is there.
     """
     _effective(run)
+    output = _local(output)
     _check(output)
     with _bar("steps") as progress:
         done = jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
@@ -83,6 +86,7 @@ def train(
     """
     _effective(run)
     _data(data_dir)
+    output = _local(output)
     _check(output)
     with _bar("epochs", silent) as progress:  # every epoch says its own line
         data = data_dir and files.expanded(data_dir)
@@ -105,6 +109,7 @@ def search_functions(
         overwrite: compute it again, or in place of another file that is there.
     """
     _effective(search)
+    output = _local(output)
     trials = _folder(output, overwrite)
     with _bar("steps") as progress:
         context = Context(log.log_line, progress, overwrite=overwrite)
@@ -129,6 +134,7 @@ def search_network(
     """
     _effective(search)
     _data(data_dir)
+    output = _local(output)
     trials = _folder(output, overwrite)
     with _bar("trials", silent) as progress:  # every trial says its own line
         data = data_dir and files.expanded(data_dir)
@@ -302,6 +308,16 @@ def _data(folder: Path | None) -> None:
     """Refuse a file where a folder is needed."""
     if folder is not None:
         files.refuse_file(files.expanded(folder), "data_dir")
+
+
+def _local(output: Path) -> Path:
+    """An output as a shell would have it, which leaves ``--output=~/x`` to us."""
+    if re.match(r"[a-z][a-z0-9+.-]*:/", str(output)):
+        raise errors.ConfigError(f"output = {str(output)!r}: an address; a path is needed")
+    try:
+        return output.expanduser()
+    except RuntimeError:
+        raise errors.ConfigError(f"output = {str(output)!r}: no such user here") from None
 
 
 def _check(output: Path) -> None:

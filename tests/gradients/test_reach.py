@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from chains import batch, same, small, true_gradients
+from chains import batch, published, same, small, true_gradients
 from every import EVERY, made, refused
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -459,3 +459,83 @@ def test_threads_take_turns_in_forward_mode(perturb):
         list(pool.map(work, nets))
     for net in nets:
         same([p.grad for p in net.parameters()], true_gradients(net, x, y), 1e-6)
+
+
+# --- no false alarms -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 8])
+@pytest.mark.parametrize("margin", [0.0, 10.0, 14.0, 17.0, 25.0])
+@pytest.mark.parametrize("perturb", ["activations", "weights"])
+def test_a_fitted_network_is_not_refused(perturb, margin, size):
+    def loss(outputs: Tensor, y: Tensor) -> Tensor:
+        fitted = outputs + margin * nn.functional.one_hot(y, 3)
+        return cross_entropy(fitted, y, reduction="none")
+
+    for seed in range(4):
+        net = small(seed=seed).float()
+        x, y = batch(size, seed=seed)
+        made(net, perturb, "fwad", 2, loss=loss)(x.float(), y)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("perturb", ["activations", "weights"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_residual_network_in_float32_is_not_refused(training, perturb, size):
+    net, x, y = published("resnet18")
+    size += training and size == 1  # batch norm needs two
+    net.float().train(training)
+    made(net, perturb, "fwad", 1)(x[:size].float(), y[:size])
+
+
+class Domain(nn.Module):
+    """Weights that may not be just anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.02))
+        self.mask = nn.Parameter(torch.tensor([True, False] * 3), requires_grad=False)
+
+    def forward(self, a: Tensor) -> Tensor:
+        if self.scale <= 0:
+            raise ZeroDivisionError("scale")
+        return torch.where(self.mask, a, 0.1 * a) / (1 + self.scale)
+
+
+@pytest.mark.parametrize(("perturb", "mode"), EVERY)
+def test_weights_that_may_not_be_just_anything(perturb, mode):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), Domain(), nn.Linear(6, 3))
+    net[0].double(), net[2].double(), net[1].scale.data.copy_(0.02)
+    net[1].scale.data = net[1].scale.data.double()
+    x, y = batch()
+    try:
+        made(net, perturb, mode, 200)(x, y)
+    except ValueError as error:  # whose control flow depends on what tangents perturb
+        assert (perturb, mode) == ("weights", "fwad")
+        assert "no derivative in forward mode" in str(error)
+        return
+    trained = [p for p in net.parameters() if p.requires_grad]
+    expected = torch.autograd.grad(cross_entropy(net(x), y), trained)
+    same([p.grad for p in trained], list(expected), 1e-7)
+
+
+def test_inputs_of_many_lengths_are_compared_once(monkeypatch):
+    from fgrad.gradients import agreement
+
+    compared = []
+    compare = agreement._compare
+    monkeypatch.setattr(
+        agreement, "_compare", lambda *a, **o: (compared.append(1), compare(*a, **o))
+    )
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+
+    def loss(outputs: Tensor, y: Tensor) -> Tensor:
+        return outputs.square().sum((1, 2))
+
+    gradient = made(net, "activations", "fwad", loss=loss)
+    for length in range(2, 7):
+        gradient(torch.randn(5, length, 4, dtype=torch.float64), torch.zeros(5))
+        if length == 2:
+            first = len(compared)
+    assert len(compared) == first > 0

@@ -3,6 +3,7 @@
 import copy
 import random
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from every import EVERY, made, refused
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from fgrad.gradients import state
 from fgrad.gradients.chain import chain
 
 # --- state ---------------------------------------------------------------------------------------
@@ -375,3 +377,96 @@ def test_hooks_after_a_gradient_are_called(perturb, mode):
     made(net, perturb, mode)(x, y)
     assert len(seen) == 6
     assert all(torch.equal(a, p.grad) for a, p in zip(seen, net.parameters(), strict=True))
+
+
+class Teacher(nn.Module):
+    """Frozen weights that follow the trained ones, by a list of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own, self.slow = nn.Linear(6, 6), nn.Linear(6, 6).requires_grad_(False)
+        self.pairs = list(zip(self.slow.parameters(), self.own.parameters(), strict=True))
+
+    def forward(self, a: Tensor) -> Tensor:
+        with torch.no_grad():
+            for slow, own in self.pairs:
+                slow.mul_(0.5).add_(0.5 * own)
+        return self.own(a) * self.slow(a)
+
+
+@pytest.mark.parametrize(("perturb", "mode"), EVERY)
+def test_frozen_weights_that_move(perturb, mode):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), Teacher(), nn.Linear(6, 3)).double()
+    net[1].pairs = list(zip(net[1].slow.parameters(), net[1].own.parameters(), strict=True))
+    plain, (x, y) = copy.deepcopy(net), batch()
+    trained = [p for p in plain.parameters() if p.requires_grad]
+    expected = torch.autograd.grad(cross_entropy(plain(x), y), trained)
+    gradient, before = made(net, perturb, mode, 200), copy.deepcopy(net.state_dict())
+    try:
+        gradient.n(x, y)
+        gradient.true_gradient(x, y)
+        assert all(torch.equal(a, before[name]) for name, a in net.state_dict().items())
+        gradient(x, y)
+    except ValueError as error:
+        assert mode == "fwad"
+        assert "captured" in str(error) or "another derivative" in str(error)
+        return
+    same([p.grad for p in net.parameters() if p.requires_grad], list(expected), 1e-7)
+    assert torch.equal(net[1].slow.weight, plain[1].slow.weight)
+
+
+class Odd(NamedTuple):
+    scale: float
+    seen: list[int]
+
+
+class Holding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.size, self.odd, self.many = torch.Size([6]), Odd(0.5, [0]), [0.0] * 100_000
+        self.top = torch.max(torch.ones(2, 3), 1)
+        self.itself: list[object] = []
+        self.itself.append(self.itself)
+
+    def forward(self, a: Tensor) -> Tensor:
+        self.odd.seen[0] += 1
+        self.shape = a.shape
+        assert self.size.numel() == 6
+        assert self.itself[0] is self.itself
+        return a * self.odd.scale * self.top.values.sum() / self.shape.numel()
+
+
+@pytest.mark.parametrize(("perturb", "mode"), EVERY)
+def test_attributes_of_every_kind(perturb, mode):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), Holding(), nn.Linear(6, 3)).double()
+    x, y = batch()
+    gradient, (size, odd) = made(net, perturb, mode, 200), (net[1].size, net[1].odd)
+    gradient.n(x, y)
+    gradient.true_gradient(x, y)
+    assert odd.seen == [0]
+    gradient(x, y)
+    assert odd.seen == [1]
+    assert net[1].size is size
+    assert net[1].odd is odd
+    same([p.grad for p in net.parameters()], true_gradients(net, x, y), 1e-7)
+
+
+def test_an_interruption_leaves_the_network_as_it_was(monkeypatch):
+    class Stubborn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.notes = [1]
+
+    def stopped(value: object) -> object:
+        if isinstance(value, list):
+            raise KeyboardInterrupt
+        return copy.deepcopy(value)
+
+    net = nn.Sequential(nn.BatchNorm1d(4), Stubborn(), nn.Linear(4, 3))
+    buffers = list(net.buffers())
+    monkeypatch.setattr(state.copy, "copy", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        made(net, "weights", "bp").n(torch.randn(3, 4), torch.arange(3))
+    assert all(a is b for a, b in zip(net.buffers(), buffers, strict=True))

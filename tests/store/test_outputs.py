@@ -5,12 +5,13 @@ import socket
 import stat
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fgrad import jobs
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
-from fgrad.store import files, lease
+from fgrad.store import files, lease, parquet
 from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import ALONE, Context
 
@@ -197,3 +198,17 @@ def test_unknown_users_and_variables(given, reason):
 def test_a_folder_with_a_dollar_in_its_name(tmp_path):
     (tmp_path / "a$FGRAD_UNSET").mkdir()
     assert files.expanded(tmp_path / "a$FGRAD_UNSET") == tmp_path / "a$FGRAD_UNSET"
+
+
+@pytest.mark.parametrize(
+    "name", ["file:x.parquet", "mock:x.parquet", "s3:x", "a:b/x.parquet", "~/x", "~"]
+)
+def test_names_that_pyarrow_takes_for_addresses(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = pa.table({"a": [1, 2]})
+    parquet.save(Path(name), table, {"b": 3})
+    assert (tmp_path / name).is_file()
+    assert parquet.read(name).a.tolist() == [1, 2]
+    assert parquet.provenance(name) == {"b": 3}
+    assert parquet.shape(name)[1] == 2
+    assert not [path for path in tmp_path.rglob("*") if ".part" in path.name]

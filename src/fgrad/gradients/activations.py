@@ -92,7 +92,7 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """
     agreed(blocks, x, y)
     sizes = blocks.sizes(x, y)
-    tangents.check_rounding(sum(sizes), blocks.now.rounding)
+    tangents.check_rounding(sum(sizes), blocks.now.modes.rounding)
     v = drawn(tangents, sum(sizes), blocks.dtype)
     draws = blocks.draws(x, y)
     d, many = _derivatives(blocks, x, y, v, tangents.chunk, draws)
@@ -119,8 +119,8 @@ def _derivatives(
     for some in v.split(chunk or len(v)):
         shapes, each = blocks.now.shapes, []
         pairs = zip(some.split([shape.numel() for shape in shapes], dim=1), shapes, strict=True)
-        parts = tuple(part.view(-1, 1, *shape) for part, shape in pairs)
-        for only in range(samples(x) or blocks.now.many) if blocks.now.coupled else [None]:
+        parts = tuple(part.view(len(part), 1, *shape) for part, shape in pairs)
+        for only in range(samples(x) or blocks.now.many) if blocks.now.modes.coupled else [None]:
             with blocks.passes(draws), torch.no_grad(), blocks.along(x, y, only=only) as (f, zeros):
                 losses, d = jvp(f, zeros, parts)
             each.append(d if only is None else d.sum(1, keepdim=True))

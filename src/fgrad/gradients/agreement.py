@@ -24,6 +24,9 @@ from fgrad.gradients.inputs import RefusedError, samples
 from fgrad.gradients.jacobians import jvp, vjp
 from fgrad.gradients.kernels import differentiable
 
+TOGETHER = 4
+"""Tangents of one pass."""
+
 TOLERANCE = 0.25
 """Largest difference, relative to the terms of the sums, that rounding may be blamed for."""
 
@@ -43,27 +46,30 @@ def agreed(blocks: Blocks, x: Any, y: Any) -> None:
         ValueError: if a block or the loss has no derivative in forward mode, or another than in
             reverse mode.
     """
-    if blocks.now.compared and not blocks.now.fresh:
+    modes = blocks.now.modes
+    if modes.compared and (blocks.now.calls == 1 or not blocks.now.fresh):
         return
     with blocks.looking(), blocks.kept(), torch.no_grad():
-        _compare(blocks, x, y, True)
-        with _others(blocks.network):
-            _compare(blocks, x, y, False)
-            if not blocks.whole and isinstance(y, Tensor) and y.ndim:
-                with suppress(ValueError):  # a loss may want them different
-                    _compare(blocks, x, y[torch.zeros(len(y), dtype=torch.long)], False)
-    blocks.now.compared = True
+        _compare(blocks, x, y, first=not modes.compared, now=True)
+        with suppress(Exception), _others(blocks.network):  # which may be none it can have
+            _compare(blocks, x, y)
+        if not blocks.whole and isinstance(y, Tensor) and y.ndim:
+            with suppress(Exception), _others(blocks.network):  # a loss may want them different
+                _compare(blocks, x, y[torch.zeros(len(y), dtype=torch.long)])
+        if modes.disagreement:
+            raise RefusedError(modes.disagreement)
+    modes.compared = True
 
 
 @contextmanager
-def _others(network: nn.Module) -> Iterator[None]:
+def _others(network: nn.Module, relative: float = 0.1) -> Iterator[None]:
     """Inside, parameters have other values, none of them zero."""
-    values = [(p, p.data) for p in network.parameters()]
+    values = [(p, p.data) for p in network.parameters() if p.requires_grad]
     try:
-        for parameter, value in values:
-            g = torch.Generator(value.device).manual_seed(0)
-            noise = torch.randn(value.shape, generator=g, device=value.device)
-            parameter.data = value + ((0.1 + 0.1 * value.abs()) * noise).to(value.dtype)
+        for seed, (parameter, value) in enumerate(values):
+            fan_in = max(1, value.numel() // max(1, len(value))) if value.ndim else 1
+            size = (float(value.std()) if value.numel() > 1 else 0.0) or fan_in**-0.5
+            parameter.data = value + relative * size * _drawn(value, seed)
         torch.clear_autocast_cache()  # which knows a parameter, not its values
         yield
     finally:
@@ -72,79 +78,119 @@ def _others(network: nn.Module) -> Iterator[None]:
         torch.clear_autocast_cache()
 
 
-def _compare(blocks: Blocks, x: Any, y: Any, now: bool) -> None:
-    """Refuse where the modes disagree; note whether samples depend on one another.
+def _compare(blocks: Blocks, x: Any, y: Any, *, first: bool = False, now: bool = False) -> None:
+    """Note whether the modes disagree and whether samples depend on one another.
 
     Args:
         blocks: the network.
         x: inputs [B, …].
         y: targets [B, …].
+        first: whether all pairs of samples are looked at.
         now: whether the weights are those the network has, and must give numbers.
     """
-    many = samples(x) or blocks.now.many
+    many, modes = samples(x) or blocks.now.many, blocks.now.modes
     function = partial(blocks.along, x, y, many=many)
     draws = Draws()
     with differentiable(blocks.network), draws.recorded(), function() as (f, at):
         value = f(at)
+    w = _drawn(value, 0)
     if now:
         blocks.now.draws |= bool(draws)
-        blocks.now.rounding = draws.rounding
-    w = _drawn(value, 0)
-    with blocks.passes(draws), function() as (f, at), blocks.unchanged(), torch.enable_grad():
-        leaves = tuple(one.detach().requires_grad_() for one in at)
-        value = blocks.mean_loss(x, y) if blocks.whole else f(leaves)
-        with draws.no_more():
-            backward = vjp(value, blocks.parameters if blocks.whole else leaves, w)
+        modes.rounding, modes.disagreement = draws.rounding, ""
+
+    def back() -> list[Tensor]:
+        with blocks.passes(draws), function() as (f, at), blocks.unchanged(), torch.enable_grad():
+            leaves = tuple(one.detach().requires_grad_() for one in at)
+            value = blocks.mean_loss(x, y) if blocks.whole else f(leaves)
+            with draws.no_more():
+                return vjp(value, blocks.parameters if blocks.whole else leaves, w)
 
     def pushed(u: list[Tensor]) -> Tensor:
         with blocks.passes(draws), function() as (f, at):
-            return jvp(f, at, tuple(one[None] for one in u))[1][0]
+            return jvp(f, at, tuple(u))[1]
 
-    for seed, mask in enumerate(_masks(1 if blocks.whole else many, w.device), start=1):
-        u = [_drawn(one, seed) for one in at]
+    backward = back()
+    masks = _masks(1 if blocks.whole else many, first, w.device)
+    for start in range(0, len(masks), TOGETHER):
+        some = masks[start : start + TOGETHER]
+        u = [
+            torch.stack([_drawn(one, seed) for seed in range(start, start + len(some))])
+            for one in at
+        ]
         if not blocks.whole:
-            u = [one * mask.view(-1, *[1] * (one.ndim - 1)) for one in u]
+            u = [one * some.view(*some.shape, *[1] * (one.ndim - 2)) for one in u]
         forward = pushed(u)
         if not blocks.whole:
-            alone = len(forward) == many and not (forward[~mask] != 0).any()
-            blocks.now.coupled |= not alone
-        off = _difference(forward, w, u, backward)
-        if off > min(30 * _rounding(forward, draws.rounding) ** 0.5, TOLERANCE) or (
-            now and math.isnan(off)
-        ):
-            who = _culprit(blocks, pushed, w, u, backward)
-            raise RefusedError(
-                f"{who} has another derivative in forward mode than in reverse mode, "
-                f"{off:.1g} of it apart: forward mode does not see no_grad(), both see .detach(); "
-                "mode sim needs no forward mode"
-            )
+            modes.coupled |= forward.shape[1] != many or bool((forward[~some] != 0).any())
+        for j in range(len(some)):
+            one = [v[j] for v in u]
+            if _apart(forward[j], w, one, backward, back, blocks, draws.rounding, now):
+                who = _culprit(blocks, pushed, w, one, backward)
+                modes.disagreement = (
+                    f"{who} has another derivative in forward mode than in reverse mode: "
+                    "forward mode does not see no_grad(), both see .detach(); mode sim needs no "
+                    "forward mode"
+                )
+                return
 
 
-def _masks(many: int, device: torch.device) -> Iterator[Tensor]:
-    """Parts of a batch such that of any two samples each is once in a part without the other."""
-    index = torch.arange(many, device=device)
-    for bit in range(max(many - 1, 1).bit_length()):
+def _apart(
+    forward: Tensor,
+    w: Tensor,
+    u: list[Tensor],
+    backward: list[Tensor],
+    back: Callable[[], list[Tensor]],
+    blocks: Blocks,
+    rounding: float,
+    now: bool,
+) -> bool:
+    """Whether ⟨w, J u⟩ and ⟨Jᵀ w, u⟩ differ by more than rounding.
+
+    That is judged by the terms of these sums, and, where these are what is left of larger ones, by
+    what becomes of the right side when weights change in their last digits.
+    """
+    left = (forward.double() * w).flatten()
+    right = _terms(u, backward)
+    off = abs(float(left.sum()) - float(right.sum()))
+    size = max(float(left.norm()), float(right.norm()))
+    if not math.isfinite(float(right.sum())):  # nor has reverse mode a number
+        return False
+    if not math.isfinite(off):
+        return now
+    rounding = _rounding(forward, rounding)
+    if off <= min(30 * rounding**0.5, TOLERANCE) * size:
+        return False
+    # 1 − p of a fitted network has few digits left, however large what it comes of
+    length = math.hypot(*(float(one.norm()) for one in u))
+    if off <= 100 * rounding * float(w.norm()) * min(length, 100.0):
+        return False
+    noise = 0.0
+    for times in (1, 2, 4):
+        with _others(blocks.network, 4 * times * rounding):
+            noise = max(noise, abs(float(_terms(u, back()).sum() - right.sum())))
+    return off > 30 * noise
+
+
+def _terms(u: list[Tensor], backward: list[Tensor]) -> Tensor:
+    return torch.cat([(v.double() * g).flatten() for v, g in zip(u, backward, strict=True)])
+
+
+def _masks(many: int, all_pairs: bool, device: torch.device) -> Tensor:
+    """Parts of a batch [M, B]: of any two samples each is once in a part without the other.
+
+    Without ``all_pairs`` that is so of every second pair, which is enough to see what all share.
+    """
+    index, parts = torch.arange(many, device=device), []
+    for bit in range(max(many - 1, 1).bit_length() if all_pairs else 1):
         part = (index >> bit) % 2 == 0
-        yield part
-        if many > 1:
-            yield ~part
+        parts += [part, ~part] if many > 1 else [part]
+    return torch.stack(parts)
 
 
 def _drawn(like: Tensor, seed: int) -> Tensor:
     """Normal numbers, the same for every call."""
     g = torch.Generator(like.device).manual_seed(seed)
     return torch.randn(like.shape, generator=g, device=like.device).to(like.dtype)
-
-
-def _difference(forward: Tensor, w: Tensor, u: list[Tensor], backward: list[Tensor]) -> float:
-    """Of ⟨w, J u⟩ and ⟨Jᵀ w, u⟩, relative to the terms of these sums; NaN if one has no number."""
-    left = (forward.double() * w).flatten()
-    right = [(v.double() * g).flatten() for v, g in zip(u, backward, strict=True)]
-    sums = float(left.sum()), sum(float(one.sum()) for one in right)
-    size = max(float(left.norm()), math.hypot(*(float(one.norm()) for one in right)))
-    if not math.isfinite(sums[1]):  # nor has reverse mode
-        return 0.0
-    return abs(sums[0] - sums[1]) / size if size else 0.0
 
 
 def _culprit(
@@ -157,12 +203,12 @@ def _culprit(
     """The last block whose derivatives differ: what comes after each output, from the last on."""
     if blocks.whole:
         return "the network"
-    names = [f"block {name!r}" for name, _ in blocks.named[1:]]
-    after = [*names, "the loss"]
+    after = [*(f"block {name!r}" for name, _ in blocks.named[1:]), "the loss"]
     for i in reversed(range(len(u))):
         part = [one if j == i else torch.zeros_like(one) for j, one in enumerate(u)]
-        off = _difference(pushed(part), w, part, backward)
-        if not off < 1e-3:
+        left = (pushed([one[None] for one in part])[0].double() * w).flatten()
+        right = _terms(part, backward)
+        if not abs(float(left.sum() - right.sum())) < 1e-3 * float(right.norm()):
             return after[i]
     return "the network"
 

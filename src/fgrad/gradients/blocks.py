@@ -37,6 +37,23 @@ FORWARD = RLock()
 
 
 @dataclass
+class Modes:
+    """What comparing forward with reverse mode has found.
+
+    Args:
+        compared: whether they were.
+        coupled: whether samples depend on one another.
+        rounding: of the coarsest numbers computed with.
+        disagreement: of the two modes, in words.
+    """
+
+    compared: bool = False
+    coupled: bool = False
+    rounding: float = 0.0
+    disagreement: str = ""
+
+
+@dataclass
 class Found:
     """What passes over inputs of a kind have found, with the network as it is.
 
@@ -45,22 +62,18 @@ class Found:
         in_place: blocks that change their input.
         moving: parameters that a pass changes.
         draws: whether a pass draws random numbers.
-        coupled: whether samples depend on one another, looked at where forward mode needs it.
-        rounding: of the coarsest numbers computed with, likewise.
+        modes: what is known of forward mode, of inputs of whatever size.
         calls: how often such inputs were met.
         many: samples of the last ones measured.
-        compared: whether forward and reverse mode were.
     """
 
     shapes: list[torch.Size] = field(default_factory=list)
     in_place: set[int] = field(default_factory=set)
     moving: list[nn.Parameter] = field(default_factory=list)
     draws: bool = False
-    coupled: bool = False
-    rounding: float = 0.0
+    modes: Modes = field(default_factory=Modes)
     calls: int = 0
     many: int = 1
-    compared: bool = False
 
     @property
     def fresh(self) -> bool:
@@ -81,6 +94,7 @@ class Blocks:
     def __init__(self, network: nn.Module, loss: Loss, whole: bool = False) -> None:
         self.network, self.loss, self.whole = network, loss, whole
         self._found: dict[object, Found] = {}
+        self._modes: dict[object, Modes] = {}
         self.now = Found()
 
     @property
@@ -116,8 +130,11 @@ class Blocks:
             ValueError: if no parameter requires a gradient, the blocks do not compose, a block or
                 the loss gives what has no derivative, or the loss is not one number a sample.
         """
-        key = self._kind(x)
-        found = self._found.setdefault(key, Found())
+        kind = self._kind(x)
+        key = kind, tuple(() if self.whole else t.shape[1:] for t in tensors(x))
+        if key not in self._found:
+            self._found[key] = Found(modes=self._modes.setdefault(kind, Modes()))
+        found = self._found[key]
         self.now = found
         if step or not found.calls:
             found.calls += 1
@@ -135,13 +152,12 @@ class Blocks:
             yield
         except BaseException:
             self._found = {k: found for k, found in self._found.items() if found is not self.now}
+            self.now.modes.compared = False
             raise
 
     def _kind(self, x: Any) -> object:
         """What a measurement depends on: inputs, modules, their modes and what is trained."""
-        kinds = [
-            (t.ndim if self.whole else t.shape[1:], t.dtype, t.shape[:1] > (1,)) for t in tensors(x)
-        ]
+        kinds = [(t.ndim, t.dtype, t.shape[:1] > (1,)) for t in tensors(x)]
         modules = [
             (id(m), m.training, getattr(m, "inplace", False)) for m in self.network.modules()
         ]

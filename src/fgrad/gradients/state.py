@@ -7,8 +7,8 @@ leaves it as it was.
 
 import copy
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,40 +20,59 @@ OWN = nn.Module().__dict__.keys() - {"training"}
 """Attributes of every module, which are not its state."""
 
 
+SCALAR = (int, float, complex, bool, str, bytes, type(None))
+
+CONTAINER = (list, dict, set, deque, bytearray, OrderedDict, defaultdict, Counter)
+"""What is copied with what it holds, if it is of just these classes."""
+
+STATEFUL = (np.ndarray, np.random.Generator, np.random.RandomState, random.Random)
+
+
 class _Copies:
     """Stand-ins for values that must not change: one for each, however many modules share it.
 
-    Containers are followed to what they hold, objects of other classes are not.
+    Containers are followed to what they hold, objects of other classes are not. Parameters stay, as
+    does what is computed of them.
     """
 
     def __init__(self, drawing: bool) -> None:
         self.drawing = drawing
-        self.made: dict[int, Any] = {}
+        self.made: dict[int, tuple[Any, Any]] = {}
+        """With what they stand for, whose id is then its own."""
 
     def __call__(self, value: Any) -> Any:
+        if type(value) in SCALAR:
+            return value
         if id(value) not in self.made:
-            self.made[id(value)] = self._made(value)
-        return self.made[id(value)]
+            self.made[id(value)] = value, self._made(value)
+        return self.made[id(value)][1]
 
     def _made(self, value: Any) -> Any:
-        if isinstance(value, Tensor):  # a parameter that hides here, or what comes of one, stays
-            return value if value.requires_grad else value.detach().clone()
+        if isinstance(value, Tensor):
+            own = isinstance(value, nn.Parameter) or value.requires_grad
+            return value if own else value.detach().clone()
         if isinstance(value, torch.Generator):
             return value if self.drawing else value.clone_state()
-        if isinstance(
-            value, np.ndarray | np.random.Generator | np.random.RandomState | random.Random
-        ):
+        if isinstance(value, STATEFUL):
             return copy.deepcopy(value)
-        if isinstance(value, tuple):
-            values = map(self, value)
-            return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
-        if not isinstance(value, list | deque | dict | set | bytearray):
-            return value
-        made: Any = copy.copy(value)
-        self.made[id(value)] = made
-        if isinstance(value, list | deque | dict):
-            for key in value if isinstance(value, dict) else range(len(value)):
-                made[key] = self(value[key])
+        if type(value) is tuple or (isinstance(value, tuple) and hasattr(value, "_make")):
+            values = [self(one) for one in value]
+            if all(one is other for one, other in zip(values, value, strict=True)):
+                return value
+            make: Any = getattr(type(value), "_make", tuple)
+            return make(values)
+        return self._copied(value) if type(value) in CONTAINER else value
+
+    def _copied(self, value: Any) -> Any:
+        made = copy.copy(value)
+        self.made[id(value)] = value, made  # which it may hold itself
+        if isinstance(value, list):
+            made[:] = [self(one) for one in value]
+        elif isinstance(value, deque):
+            made.clear()
+            made.extend(self(one) for one in value)
+        elif isinstance(value, dict):
+            made.update({key: self(one) for key, one in value.items()})
         return made
 
 
@@ -68,17 +87,19 @@ def unchanged(*networks: nn.Module, drawing: bool = False) -> Iterator[None]:
         networks: whose modules are kept.
         drawing: whether torch's generators that are attributes move on.
     """
-    copies, kept, values = _Copies(drawing), [], []
+    copies = _Copies(drawing)
+    kept: list[tuple[nn.Module, dict[str, Any], dict[str, Any]]] = []
+    values: list[tuple[Tensor, Tensor]] = []
     modules = {id(module): module for network in networks for module in network.modules()}
-    for module in modules.values():
-        if isinstance(module, torch.jit.ScriptModule):  # which owns its buffers
-            values += [(b, b.detach().clone()) for b in module.buffers(recurse=False)]
-            continue
-        attributes = {name: value for name, value in vars(module).items() if name not in OWN}
-        kept.append((module, attributes, dict(module._buffers)))
-        vars(module).update({name: copies(value) for name, value in attributes.items()})
-        module._buffers.update({name: copies(b) for name, b in module._buffers.items()})
     try:
+        for module in modules.values():
+            if isinstance(module, torch.jit.ScriptModule):  # which owns its buffers
+                values += [(b, b.detach().clone()) for b in module.buffers(recurse=False)]
+                continue
+            attributes = {name: value for name, value in vars(module).items() if name not in OWN}
+            kept.append((module, attributes, dict(module._buffers)))
+            vars(module).update({name: copies(value) for name, value in attributes.items()})
+            module._buffers.update({name: copies(b) for name, b in module._buffers.items()})
         yield
     finally:
         for module, attributes, buffers in kept:
@@ -100,7 +121,7 @@ def held(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
         _put_back(values)
 
 
-def _put_back(values: list[tuple[Any, Tensor]]) -> None:
+def _put_back(values: Sequence[tuple[Tensor, Tensor]]) -> None:
     for tensor, value in values:
         tensor.data.copy_(value)
 

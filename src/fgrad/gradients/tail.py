@@ -49,7 +49,7 @@ class Tail:
     @property
     def short(self) -> bool:
         """Whether nothing is broadcast over the samples, as the cheap way assumes."""
-        return len(self.skip) == len(self.hidden) and self.skip.requires_grad
+        return self.skip.shape[:-1] == self.hidden.shape[:-1] and self.skip.requires_grad
 
     def output(self) -> Tensor:
         """The block's output [B, T, m]."""

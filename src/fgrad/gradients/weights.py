@@ -5,7 +5,6 @@ n is the number of parameters that require a gradient, and d = Vᵀ∇f is one v
 Source: the paper, sections 3, 4.4 and 4.5.
 """
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from fgrad.gradients.draws import Draws
 from fgrad.gradients.estimators import coefficients, combine
 from fgrad.gradients.explicit import Tangents, drawn
 from fgrad.gradients.jacobians import assign, flatten, jvp, unflatten, vjp
+from fgrad.gradients.kernels import differentiable
 from fgrad.gradients.sampling import sample
 
 
@@ -66,14 +66,15 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     parameters = blocks.parameters
     agreed(blocks, x, y)
     n = sum(p.numel() for p in parameters)
-    tangents.check_rounding(n, blocks.now.rounding)
+    tangents.check_rounding(n, blocks.now.modes.rounding)
     v = drawn(tangents, n, blocks.dtype)
     draws = blocks.draws(x, y)
     d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
     if blocks.now.draws and not draws:  # for the first time
         draws = blocks.draws(x, y)
         d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
-    with blocks.passes(draws) if draws else nullcontext(), torch.no_grad():
+    kernels = differentiable(blocks.network)
+    with blocks.passes(draws) if draws else kernels, torch.no_grad():
         loss = blocks.mean_loss(x, y)
     with tangents.in_full_precision():
         c = coefficients(tangents.approach, v, d)

@@ -20,20 +20,30 @@ class ToldToEndError(SystemExit):
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """SIGTERM raises `ToldToEndError` in here, once, so that what was begun is ended in order."""
+    """SIGTERM, and SIGHUP of a terminal that closes, raise `ToldToEndError` in here, once.
+
+    So what was begun is ended in order. A SIGHUP that is ignored, as under nohup, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are of the main thread
         return
 
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+
     def end(*_: Any) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
         raise ToldToEndError(ENDED)
 
-    before = signal.signal(signal.SIGTERM, end)
+    for one in before:
+        signal.signal(one, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def end_at_ctrl_c(before: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from fgrad.errors import ConfigError
 from fgrad.store import revision
@@ -26,6 +27,9 @@ from fgrad.store.schemas import FLOAT, INT, TEXT
 if TYPE_CHECKING:
     import pandas as pd
 
+
+HERE = fs.LocalFileSystem()
+"""Takes paths as they are; pyarrow on its own takes ``s3:x`` for a bucket, ~ for a folder."""
 
 KEY = b"fgrad"
 ADVICE = ", delete it and run again"
@@ -103,7 +107,8 @@ def save(
     with atomic(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(metadata),
-            temporary,
+            os.path.abspath(temporary),
+            filesystem=HERE,
             compression="zstd",
             write_page_checksum=True,
             use_dictionary=[name for name in table.column_names if name not in floats],
@@ -124,7 +129,7 @@ def read(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
 def shape(path: Path | str) -> tuple[dict[str, pa.DataType], int]:
     """Types of a file's columns by name, and its number of rows; raises as `read`."""
     try:
-        known = pq.read_metadata(path)
+        known = pq.read_metadata(os.path.abspath(path), filesystem=HERE)
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from None
     columns = known.schema.to_arrow_schema()
@@ -144,7 +149,7 @@ def provenance(path: Path | str) -> dict[str, Any]:
 def _recorded(path: str, *_: int) -> dict[str, Any]:
     """What is recorded in a file that is the same as long as its times and sizes are."""
     try:
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(os.path.abspath(path), filesystem=HERE)
     except Exception as error:  # damaged bytes make pyarrow raise anything
         raise _unreadable(path, error) from None
     try:
@@ -175,7 +180,12 @@ def _table(path: Path | str, columns: list[str] | None) -> pa.Table:
     """Values of a file whose names and types are those that were written."""
     provenance(path)
     try:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+        return pq.read_table(
+            os.path.abspath(path),
+            filesystem=HERE,
+            columns=columns,
+            page_checksum_verification=True,
+        )
     except Exception as error:  # damaged bytes make pyarrow raise anything
         raise _unreadable(path, error) from None
 
