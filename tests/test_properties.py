@@ -23,12 +23,12 @@ TEXTS = st.text(max_size=6) | st.sampled_from(
     ["", "yes", "0.1_0", "1e-6", "1e999", "a\nb", "\0", "x" * 500, "cuda:256", "~nobody/x", "{}"]
 )
 WORDS = st.sampled_from(["frog", "bp", "sphere", "fc", "mnist", "mean", "angle", "basis", "exact"])
+PLAIN = NUMBERS | TEXTS | WORDS
 VALUES = st.recursive(
-    NUMBERS | TEXTS | WORDS,
+    PLAIN | PLAIN.map(lambda one: [one] * 20_000),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(TEXTS | st.sampled_from(["n", "k", "samples", "seed"]), inner, max_size=3)
-        | inner.map(lambda one: [one] * 20_000)
     ),
     max_leaves=5,
 )
@@ -52,7 +52,7 @@ OPTIONAL = [f"networks.fc.{key}" for key in ("device", "threads", "mode", "chunk
 OPTIONAL += [f"gradients.frog.{key}" for key in ("sampler", "scale", "max_length", "normalize")]
 
 
-@settings(max_examples=300, deadline=10_000)
+@settings(max_examples=300, deadline=60_000)
 @given(path=st.sampled_from([*keys(PAPER), *OPTIONAL, "a\nb"]), value=VALUES)
 def test_configurations(path, value):
     try:
@@ -61,7 +61,7 @@ def test_configurations(path, value):
         few(error)
 
 
-@settings(max_examples=150, deadline=10_000)
+@settings(max_examples=150, deadline=60_000)
 @given(
     values=st.fixed_dictionaries(
         {}, optional={key: st.just(PAPER.get(key)) | VALUES for key in [*PAPER, "orphans", "other"]}
@@ -77,7 +77,7 @@ def test_configurations_in_pieces(values):
 YAML = st.text("ab:,[]{}&*<!|>-#'\"\n\t 01.e_?%@\0", max_size=40)
 
 
-@settings(max_examples=500, deadline=10_000)
+@settings(max_examples=500, deadline=60_000)
 @given(text=YAML | st.text(max_size=30))
 def test_texts_of_configurations(text):
     try:
@@ -88,7 +88,7 @@ def test_texts_of_configurations(text):
         few(error)
 
 
-@settings(max_examples=100, deadline=10_000)
+@settings(max_examples=100, deadline=60_000)
 @given(arguments=st.lists(st.tuples(WORDS | TEXTS, YAML), max_size=3))
 def test_values_given_to_snakemake(arguments):
     try:
@@ -104,7 +104,7 @@ CELLS = st.sampled_from(
 ROWS = st.lists(st.lists(CELLS, min_size=4, max_size=6), max_size=30)
 
 
-@settings(max_examples=300, deadline=10_000)
+@settings(max_examples=300, deadline=60_000)
 @given(
     header=st.permutations(HEADER) | st.lists(CELLS, max_size=7),
     rows=ROWS,

@@ -124,7 +124,7 @@ NOTHING: dict[str, Edit] = {
     "a message in the mathematics": edited(
         "src/fgrad/gradients/estimators.py", "tangents are independent in", "tangents exist in"
     ),
-    "a message in the store": edited("src/fgrad/store/files.py", "choose another folder", "take another folder"),
+    "a message in the store": edited("src/fgrad/store/files.py", "cannot be written; choose another folder", "cannot be written; take another"),
     "how a GPU is found": edited(
         "src/fgrad/experiments/gpus.py", "time.sleep(POLL)", "time.sleep(2 * POLL)"
     ),
