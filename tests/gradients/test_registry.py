@@ -73,10 +73,10 @@ def test_a_mode_reaches_no_other():
     expected = {
         "backpropagation": alone,
         "activations-sim": drawn | {"activations", "tail"},
-        "activations-fwad": drawn | {"activations", "agreement"},
+        "activations-fwad": drawn | {"activations", "agreement", "perturbed"},
         "weights-sim": drawn | {"weights"},
         "weights-exact": shared | {"weights", "sampling"},
-        "weights-fwad": drawn | {"weights", "agreement"},
+        "weights-fwad": drawn | {"weights", "agreement", "perturbed"},
     }
     assert {mode: modules(MODES[mode]) for mode in MODES} == expected
     assert not modules(Perturbation) & {"activations", "weights", "sampling", "aggregation"}

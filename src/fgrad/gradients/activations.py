@@ -23,6 +23,7 @@ from fgrad.gradients.estimators import coefficients, combine
 from fgrad.gradients.explicit import Tangents, drawn
 from fgrad.gradients.inputs import samples
 from fgrad.gradients.jacobians import assign, jvp, vjp
+from fgrad.gradients.perturbed import along
 from fgrad.gradients.tail import Tail, split
 
 
@@ -121,7 +122,11 @@ def _derivatives(
         pairs = zip(some.split([shape.numel() for shape in shapes], dim=1), shapes, strict=True)
         parts = tuple(part.view(len(part), 1, *shape) for part, shape in pairs)
         for only in range(samples(x) or blocks.now.many) if blocks.now.modes.coupled else [None]:
-            with blocks.passes(draws), torch.no_grad(), blocks.along(x, y, only=only) as (f, zeros):
+            with (
+                blocks.passes(draws),
+                torch.no_grad(),
+                along(blocks, x, y, only=only) as (f, zeros),
+            ):
                 losses, d = jvp(f, zeros, parts)
             each.append(d if only is None else d.sum(1, keepdim=True))
         found.append(torch.cat(each, 1).to(v.dtype))

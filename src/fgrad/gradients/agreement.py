@@ -23,6 +23,7 @@ from fgrad.gradients.draws import Draws
 from fgrad.gradients.inputs import RefusedError, samples
 from fgrad.gradients.jacobians import jvp, vjp
 from fgrad.gradients.kernels import differentiable
+from fgrad.gradients.perturbed import along
 
 TOGETHER = 4
 """Tangents of one pass."""
@@ -89,7 +90,7 @@ def _compare(blocks: Blocks, x: Any, y: Any, *, first: bool = False, now: bool =
         now: whether the weights are those the network has, and must give numbers.
     """
     many, modes = samples(x) or blocks.now.many, blocks.now.modes
-    function = partial(blocks.along, x, y, many=many)
+    function = partial(along, blocks, x, y, many=many)
     draws = Draws()
     with differentiable(blocks.network), draws.recorded(), function() as (f, at):
         value = f(at)

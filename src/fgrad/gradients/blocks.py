@@ -6,13 +6,11 @@ of weights any module is one block.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from fgrad.gradients.draws import Draws
 from fgrad.gradients.inputs import (
@@ -25,7 +23,7 @@ from fgrad.gradients.inputs import (
     shapes,
     tensors,
 )
-from fgrad.gradients.jacobians import assign, not_forward, vjp
+from fgrad.gradients.jacobians import assign, vjp
 from fgrad.gradients.kernels import differentiable
 from fgrad.gradients.measuring import Found, Modes, measure
 from fgrad.gradients.state import held, same_random, unchanged
@@ -164,57 +162,6 @@ class Blocks:
         """Mean loss over the batch, with its graph."""
         return self.losses(self.outputs(x), y).mean()
 
-    @contextmanager
-    def along(
-        self, x: Any, y: Any, *, many: int = 1, only: int | None = None
-    ) -> Iterator[tuple[Callable[[Any], Tensor], tuple[Tensor, ...]]]:
-        """What tangents perturb, as the argument of a function that leaves the state as it was.
-
-        Args:
-            x: inputs [B, …].
-            y: targets [B, …].
-            many: leading dimension of what is added to each block's output; B, or 1 for the same
-                to all samples.
-            only: the one sample that it is added to.
-
-        Returns:
-            Of a whole network the mean loss [] and the parameters' values; of a chain the losses
-            [B] and zeros, which are added to the output of each block.
-        """
-        if self.whole:
-            names = [name for name, p in self.network.named_parameters() if p.requires_grad]
-            yield partial(self._at, x, y, names), tuple(p.detach() for p in self.parameters)
-            return
-        device = self.parameters[0].device
-        zeros = [
-            torch.zeros((many, *shape), dtype=self.dtype, device=device)
-            for shape in self.now.shapes
-        ]
-        with self.unchanged():
-            start = self.named[0][1](self.given(0, x))  # which no tangent goes through
-            yield partial(self._from, start, y, only), tuple(zeros)
-
-    def _at(self, x: Any, y: Any, names: list[str], values: tuple[Tensor, ...]) -> Tensor:
-        with self.unchanged():
-            positions, keywords = handed(self.network, self.given(0, x))
-            named = dict(zip(names, values, strict=True))
-            outputs = functional_call(self.network, named, positions, keywords)
-            return self.losses(outputs, y).mean()
-
-    def _from(self, a: Tensor, y: Any, only: int | None, added: tuple[Tensor, ...]) -> Tensor:
-        with self.unchanged():
-            for i, ((name, block), part) in enumerate(zip(self.named, added, strict=True)):
-                if i:
-                    try:
-                        a = block(self.given(i, a))
-                    except RefusedError:
-                        raise
-                    except FAILED as error:
-                        raise not_forward(f"block {name!r}", error) from None
-                here = part if only is None else part * _one(only, a)
-                a = a + here.to(a.dtype)
-            return self.losses(a, y)
-
     def unchanged(self) -> AbstractContextManager[None]:
         """Passes inside leave the state of network and loss as it was; weights may move."""
         return unchanged(*self.modules)
@@ -256,12 +203,6 @@ class Blocks:
                 with same_random(self.network) as moved:
                     yield
                 self.now.draws |= moved()
-
-
-def _one(only: int, a: Tensor) -> Tensor:
-    """1 for one sample of a [B, …] and 0 for the others: [B, 1, …]."""
-    chosen = torch.arange(len(a), device=a.device).eq(only)
-    return chosen.view(-1, *[1] * (a.ndim - 1))
 
 
 def backpropagate(blocks: Blocks, tangents: object, x: Any, y: Any) -> Tensor:

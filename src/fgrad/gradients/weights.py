@@ -17,6 +17,7 @@ from fgrad.gradients.estimators import coefficients, combine
 from fgrad.gradients.explicit import Tangents, drawn
 from fgrad.gradients.jacobians import assign, flatten, jvp, unflatten, vjp
 from fgrad.gradients.kernels import differentiable
+from fgrad.gradients.perturbed import along
 from fgrad.gradients.sampling import sample
 
 
@@ -88,6 +89,6 @@ def _derivatives(
     """Of the mean loss along the tangents [k, n]: [k]."""
     found = []
     for some in v.split(chunk or len(v)):
-        with blocks.passes(draws), torch.no_grad(), blocks.along(x, y) as (f, values):
+        with blocks.passes(draws), torch.no_grad(), along(blocks, x, y) as (f, values):
             found.append(jvp(f, values, tuple(unflatten(some, values)))[1].to(v.dtype))
     return torch.cat(found)
