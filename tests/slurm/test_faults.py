@@ -39,7 +39,7 @@ def test_cancelled_and_started_again(project, undisturbed, cluster):
 
 def test_out_of_time(project, undisturbed, cluster):
     """The only checkpoint is the one that is saved when Slurm says so."""
-    option = "checkpoint_minutes: Annotated[float, Field(ge=0)] = "
+    option = "checkpoint_minutes: Annotated[float, Field(ge=0, le=10**6)] = "
     project.edit("src/fgrad/options/networks.py", f"{option}0", f"{option}60")
     before = cluster.jobs()
     started = project.start(TARGET)
