@@ -9,7 +9,7 @@ Source: the paper, sections 3, 4.4 and 4.5.
 """
 
 from contextlib import nullcontext
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -47,7 +47,7 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
         ValueError: as `Blocks.sizes` and `Tangents.check`.
         MemoryError: as `Tangents.check`.
     """
-    sizes, chain = blocks.sizes(x, y), [block for _, block in blocks.named]
+    sizes, chain = blocks.now.sizes, [block for _, block in blocks.named]
     inputs: list[Any] = []
     outputs: list[Tensor] = []
     tails: list[Tail | None] = []
@@ -92,14 +92,11 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
             tangents are asked for than its rounding allows.
     """
     agreed(blocks, x, y)
-    sizes = blocks.sizes(x, y)
+    sizes = blocks.now.sizes
     tangents.check_rounding(sum(sizes), blocks.now.modes.rounding)
     v = drawn(tangents, sum(sizes), blocks.dtype)
-    draws = blocks.draws(x, y)
-    d, many = _derivatives(blocks, x, y, v, tangents.chunk, draws)
-    if blocks.now.draws and not draws:  # for the first time
-        draws = blocks.draws(x, y)
-        d, many = _derivatives(blocks, x, y, v, tangents.chunk, draws)
+    work = partial(_derivatives, blocks, x, y, v, tangents.chunk)
+    draws, (d, many) = blocks.with_draws(x, y, work)
     with tangents.in_full_precision():
         c = coefficients(tangents.approach, v, d.mT / many)
     with blocks.passes(draws) if draws else nullcontext():
@@ -119,7 +116,7 @@ def _derivatives(
     found = []
     for some in v.split(chunk or len(v)):
         shapes, each = blocks.now.shapes, []
-        pairs = zip(some.split([shape.numel() for shape in shapes], dim=1), shapes, strict=True)
+        pairs = zip(some.split(blocks.now.sizes, dim=1), shapes, strict=True)
         parts = tuple(part.view(len(part), 1, *shape) for part, shape in pairs)
         for only in range(samples(x) or blocks.now.many) if blocks.now.modes.coupled else [None]:
             with (

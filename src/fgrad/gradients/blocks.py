@@ -7,7 +7,7 @@ of weights any module is one block.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from fgrad.gradients.jacobians import assign, vjp
 from fgrad.gradients.kernels import differentiable
 from fgrad.gradients.measuring import Found, Modes, measure
 from fgrad.gradients.state import held, same_random, unchanged
+
+T = TypeVar("T")
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -95,7 +97,7 @@ class Blocks:
                     measure(self, x, y, found)
         if self.whole:
             return [sum(p.numel() for p in self.parameters)]
-        return [shape.numel() for shape in found.shapes]
+        return found.sizes
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -188,6 +190,15 @@ class Blocks:
             with FORWARD, state, kept, kernels, torch.no_grad(), draws.recorded():
                 self.losses(self.outputs(x), y)
         return draws
+
+    def with_draws(self, x: Any, y: Any, work: Callable[[Draws], T]) -> tuple[Draws, T]:
+        """The draws of this step, and work with them; once more if it draws for the first time."""
+        draws = self.draws(x, y)
+        found = work(draws)
+        if self.now.draws and not draws:
+            draws = self.draws(x, y)
+            found = work(draws)
+        return draws, found
 
     @contextmanager
     def passes(self, draws: Draws) -> Iterator[None]:

@@ -54,6 +54,11 @@ class Found:
     many: int = 1
 
     @property
+    def sizes(self) -> list[int]:
+        """Entries of each block's output for one sample."""
+        return [shape.numel() for shape in self.shapes]
+
+    @property
     def fresh(self) -> bool:
         """Whether it is time to look, which it is at the calls 1, 8, 64 and so on."""
         bits = self.calls.bit_length() - 1

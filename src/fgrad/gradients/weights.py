@@ -5,6 +5,7 @@ n is the number of parameters that require a gradient, and d = Vᵀ∇f is one v
 Source: the paper, sections 3, 4.4 and 4.5.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,11 +70,7 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     n = sum(p.numel() for p in parameters)
     tangents.check_rounding(n, blocks.now.modes.rounding)
     v = drawn(tangents, n, blocks.dtype)
-    draws = blocks.draws(x, y)
-    d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
-    if blocks.now.draws and not draws:  # for the first time
-        draws = blocks.draws(x, y)
-        d = _derivatives(blocks, x, y, v, tangents.chunk, draws)
+    draws, d = blocks.with_draws(x, y, partial(_derivatives, blocks, x, y, v, tangents.chunk))
     kernels = differentiable(blocks.network)
     with blocks.passes(draws) if draws else kernels, torch.no_grad():
         loss = blocks.mean_loss(x, y)
