@@ -98,6 +98,7 @@ def test_they_are_cancelled_and_gone_on_from(orphaned, tmp_path):
     pd.testing.assert_frame_equal(found, undisturbed(project, tmp_path / "b"), check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_process_with_a_recycled_number_is_left_alone(orphaned, monkeypatch):
     """Only a process that works in this folder is told to end."""
     project, job = orphaned

@@ -28,7 +28,7 @@ SURROUNDINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("umask", [0o077, 0o000])
+@pytest.mark.parametrize("umask", [0o077, pytest.param(0o000, marks=pytest.mark.slow)])
 def test_results_are_the_same_whatever_is_set(umask, finished, tmp_path):
     """With modules of the user's own, called like others, in the folder it is started from."""
     fresh = finished.copy(tmp_path, results=False)
