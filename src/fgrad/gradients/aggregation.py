@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fgrad.gradients.solve import cholesky, in_float32, in_float64, substitute
+from fgrad.gradients.solve import factorise, in_float32, in_float64, substitute
 
 
 def sum_(tangents: Tensor, derivatives: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def projection(
     d = derivatives[..., :m].reshape(len(v), -1, m)
     few = 2 * m <= n and v.dtype == torch.float32
     if few and apart:
-        coefficients = substitute(cholesky(v)[0], d, sizes)
+        coefficients = substitute(factorise(v)[0], d, sizes)
     else:
         coefficients = (in_float32 if few else in_float64)(v, d, sizes)
     if m < k:
