@@ -72,8 +72,8 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
         f"{where}of {sum(counts)} cells {counts[0]} better, {counts[1]} equal, {counts[2]} worse "
         f"in every seed{listed(lost)}, {counts[3]} open; {(pairs['d'] <= pairing.bound).mean():.0%}"
         f" of {len(pairs)} seeds at least as good; in the median seed frog's value is "
-        f"{_way(float(pairs['d'].median()), pairing)}; largest p of {len(groups)} groups: "
-        f"{max(holds):.2g}"
+        f"{told(float(pairs['d'].median()), pairing.unit, ('lower', 'higher'))}; largest p of "
+        f"{len(groups)} groups: {max(holds):.2g}"
     )
     for names, what in ((weak, "not significant"), (against, "worse")):
         evidence += f"; {what}:{listed(names)}" if names else ""
@@ -122,12 +122,6 @@ def _cells(pairs: pd.DataFrame, pairing: Pairing) -> tuple[list[str], tuple[int,
     by_chance = 0.5 ** min(seeds)
     chance = float(stats.binom.sf(len(lost) - 1, len(seeds), by_chance))
     return lost, (better, equal, len(lost), still), chance
-
-
-def _way(difference: float, pairing: Pairing) -> str:
-    if abs(difference) < 1e-9:
-        return "the same"
-    return f"{told(difference, pairing.unit)} {'lower' if difference < 0 else 'higher'}"
 
 
 def _power(count: int) -> str:
