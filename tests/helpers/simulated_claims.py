@@ -16,9 +16,9 @@ import pandas as pd
 from scipy import stats
 
 from fgrad.gradients import laws
-from fgrad.paper.claims import trend
-from fgrad.paper.claims.check import LEVEL
 from fgrad.paper.contents import CLAIMS
+from fgrad.paper.evidence import trend
+from fgrad.paper.evidence.check import LEVEL
 
 Rng = np.random.Generator
 APPROACHES = [("bp", None), *(("fg-mean", k) for k in (1, 2, 4, 16)), *(("frog", k) for k in (2, 4, 16))]  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 import simulated_claims as simulated
 
 from fgrad.paper import claims, contents
-from fgrad.paper.claims import trend
-from fgrad.paper.claims.check import holm
+from fgrad.paper.evidence import trend
+from fgrad.paper.evidence.check import holm
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 RESNET_AND_VIT = (("resnet18", None, 9_866), ("vit", None, 64_010))

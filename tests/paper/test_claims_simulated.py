@@ -4,7 +4,7 @@ import pytest
 import simulated_claims as simulated
 
 from fgrad.paper import contents
-from fgrad.paper.claims import trend
+from fgrad.paper.evidence import trend
 
 POWER = 0.8
 

@@ -1,6 +1,6 @@
 """The paper's statements, each as a check that could fail.
 
-A check is a function from frames to a `fgrad.paper.claims.check.Verdict`; which statement it
+A check is a function from frames to a `fgrad.paper.evidence.check.Verdict`; which statement it
 decides, and from which summaries, is said in `fgrad.paper.contents`.
 """
 

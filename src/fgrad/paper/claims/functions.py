@@ -8,8 +8,9 @@ import pandas as pd
 from scipy import stats
 
 from fgrad.gradients import laws
-from fgrad.paper.claims import paired, trend
-from fgrad.paper.claims.check import (
+from fgrad.paper.claims.quality import plain, rising
+from fgrad.paper.evidence import paired, trend
+from fgrad.paper.evidence.check import (
     LEVEL,
     Verdict,
     cell_name,
@@ -18,8 +19,7 @@ from fgrad.paper.claims.check import (
     undecidable,
     with_single,
 )
-from fgrad.paper.claims.quality import plain, rising
-from fgrad.paper.claims.share import rarely
+from fgrad.paper.evidence.share import rarely
 from fgrad.paper.seeds import SOLVED
 
 TUNED_FOR = {"sphere": 1_000, "rosenbrock": 25_000, "styblinski-tang": 1_000}

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from fgrad.paper.claims import paired, trend
-from fgrad.paper.claims.check import Verdict, cell_name, undecidable, with_single
-from fgrad.paper.claims.share import rarely
+from fgrad.paper.evidence import paired, trend
+from fgrad.paper.evidence.check import Verdict, cell_name, undecidable, with_single
+from fgrad.paper.evidence.share import rarely
 
 TUNED_FOR = 200
 """Epochs, at most, that the published learning rates were tuned for."""

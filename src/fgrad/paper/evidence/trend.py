@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from fgrad.paper.claims.check import (
+from fgrad.paper.evidence.check import (
     LEVEL,
     POWER,
     Verdict,

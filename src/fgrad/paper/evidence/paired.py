@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fgrad.paper.claims.check import (
+from fgrad.paper.evidence.check import (
     LEVEL,
     POWER,
     Verdict,
@@ -24,7 +24,7 @@ from fgrad.paper.claims.check import (
     listed,
     undecidable,
 )
-from fgrad.paper.claims.trend import told
+from fgrad.paper.evidence.trend import told
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pairing:
         groups: columns of what the statement is made for, each on its own.
         cells: columns that, beside k, part a group.
         bound: by which a value may be larger and still count as as good.
-        unit: as `fgrad.paper.claims.trend.told`.
+        unit: as `fgrad.paper.evidence.trend.told`.
         text: the value in words.
         limits: of the value, in words, if it is cut.
     """
