@@ -34,7 +34,7 @@ from fgrad.paper.evidence.check import (
     undecidable,
 )
 
-DRAWS = 19_999
+DRAWS = 9_999
 """Relabellings; the smallest p is one more of them to one."""
 
 Array = npt.NDArray[Any]
