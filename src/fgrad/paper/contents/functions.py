@@ -46,19 +46,19 @@ FUNCTIONS = Section(
     tables=(
         Table(
             "learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("functions",),
             caption=RATES_CAPTION,
         ),
         Table(
             "final_values",
-            makes="fgrad.paper.tables:final_values",
+            makes="fgrad.paper.tables.functions:final_values",
             of=("functions",),
             caption=FINAL_CAPTION,
         ),
         Table(
             "stops",
-            makes="fgrad.paper.tables:stops",
+            makes="fgrad.paper.tables.functions:stops",
             of=("functions",),
             caption="Best value and steps, mean over the seeds, and how many seeds completed, "
             "stalled or diverged.",
@@ -124,19 +124,19 @@ ANGLES = Section(
     tables=(
         Table(
             "angle_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("angle_functions",),
             caption=RATES_CAPTION,
         ),
         Table(
             "angle_final_values",
-            makes="fgrad.paper.tables:final_values",
+            makes="fgrad.paper.tables.functions:final_values",
             of=("angle_functions",),
             caption=FINAL_CAPTION,
         ),
         Table(
             "angle_quality",
-            makes="fgrad.paper.tables:quality",
+            makes="fgrad.paper.tables.quality:quality",
             of=("angle_quality",),
             caption=QUALITY_CAPTION,
         ),

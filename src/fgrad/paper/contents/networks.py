@@ -46,13 +46,13 @@ FC = Section(
     tables=(
         Table(
             "fc_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("fc",),
             caption=RATES_CAPTION,
         ),
         Table(
             "fc_accuracy",
-            makes="fgrad.paper.tables:accuracy",
+            makes="fgrad.paper.tables.networks:accuracy",
             of=("fc",),
             caption=ACCURACY_CAPTION,
         ),
@@ -128,13 +128,13 @@ SOTA = Section(
     tables=(
         Table(
             "sota_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("sota",),
             caption=RATES_CAPTION,
         ),
         Table(
             "sota_accuracy",
-            makes="fgrad.paper.tables:accuracy",
+            makes="fgrad.paper.tables.networks:accuracy",
             of=("sota",),
             caption=ACCURACY_CAPTION,
         ),

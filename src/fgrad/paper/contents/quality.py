@@ -70,7 +70,7 @@ QUALITY = Section(
     tables=(
         Table(
             "quality",
-            makes="fgrad.paper.tables:quality",
+            makes="fgrad.paper.tables.quality:quality",
             of=("quality",),
             caption=QUALITY_CAPTION,
         ),

@@ -26,7 +26,10 @@ def _section(
 ) -> Section:
     """The search of one section, which differs from the others in its figures and its claim."""
     search, compared = f"search_{of}", f"compared_{of}"
-    found, comparison = "fgrad.paper.tables:found", "fgrad.paper.tables:comparison"
+    found, comparison = (
+        "fgrad.paper.tables.searches:found",
+        "fgrad.paper.tables.searches:comparison",
+    )
     return Section(
         search,
         number=number,
