@@ -17,8 +17,6 @@ NEEDED = "texlive-latex-recommended texlive-publishers texlive-fonts-recommended
 DOCUMENT = r"""\documentclass[conference]{IEEEtran}
 \usepackage{booktabs}
 \begin{document}
-\title{All tables}
-\maketitle
 \noindent %s
 %s
 \end{document}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from fgrad.paper.tables.digits import shortest
 from fgrad.paper.tables.latex import Column
-from fgrad.paper.tables.numbers import shortest
 from fgrad.paper.tables.table import (
     Published,
     Table,

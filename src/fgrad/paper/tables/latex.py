@@ -17,7 +17,7 @@ from fgrad.paper.tables.typeset import typeset, width
 COLUMN, PAGE = 252.0, 516.0
 """Widths of one column and of both, in points: IEEEtran on US letter."""
 
-HEIGHT = 600.0
+HEIGHT = 640.0
 """What a float takes of a page at most, in points; the page has 696."""
 
 ROW, SPACE, RULES = 9.8, 3.0, 40.0
@@ -70,7 +70,8 @@ def floats(columns: Sequence[Column], caption: str, label: str) -> str:
     """
     place, size, parts = _fitted(columns)
     words = _height_of_words(caption, COLUMN if place == "table" else PAGE)
-    pieces = [piece for part in parts for piece in _cut(part, (HEIGHT - words) * SMALL / size)]
+    height = (HEIGHT - words) * SMALL / size
+    pieces = [piece for part in parts for piece in _evenly(part, height)]
     written = []
     for number, piece in enumerate(pieces):
         above = f"{caption.partition('. ')[0]} (continued)." if number else caption
@@ -124,6 +125,14 @@ def _width(columns: Sequence[Column], size: float) -> float:
 def _height_of_words(caption: str, room: float) -> float:
     """Of a caption, which is set in small capitals."""
     return (1 + ceil(1.25 * width(caption) * SMALL / room)) * 10.0
+
+
+def _evenly(columns: Sequence[Column], height: float) -> list[list[Column]]:
+    """As many floats as are needed, of about the same height."""
+    pieces = list(_cut(columns, height))
+    while len(pieces) > 1 and len(lower := list(_cut(columns, 0.95 * height))) == len(pieces):
+        height, pieces = 0.95 * height, lower
+    return pieces
 
 
 def _cut(columns: Sequence[Column], height: float) -> Iterator[list[Column]]:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from fgrad.paper.tables.digits import number
 from fgrad.paper.tables.latex import Column
-from fgrad.paper.tables.numbers import number
 from fgrad.paper.tables.table import Published, Table, method, network, said, theirs, with_published
 
 NETWORK = ["model", "width", "dataset"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from fgrad.paper.tables.numbers import plus_minus
+from fgrad.paper.tables.digits import plus_minus
 from fgrad.paper.tables.table import Published, Table, wide, with_published
 
 METRICS = {"cosine": "cosine similarity", "norm_ratio": "norm ratio"}

@@ -4,8 +4,8 @@ import math
 
 import pandas as pd
 
+from fgrad.paper.tables.digits import DIVERGED, number, plus_minus, shortest
 from fgrad.paper.tables.latex import Column
-from fgrad.paper.tables.numbers import DIVERGED, number, plus_minus, shortest
 from fgrad.paper.tables.table import Table, method, named, network
 
 ROW = ["experiment", "model", "width", "dataset", "function", "n", "gradient", "k", "angle_deg"]

@@ -9,8 +9,8 @@ import pandas as pd
 
 from fgrad.paper.names import FUNCTION_LABELS, NETWORK_LABELS
 from fgrad.paper.tables import latex
+from fgrad.paper.tables.digits import plus_minus, shortest
 from fgrad.paper.tables.latex import Column
-from fgrad.paper.tables.numbers import plus_minus, shortest
 from fgrad.store.files import atomic
 
 Published = Sequence[Mapping[str, Any]]
@@ -77,7 +77,9 @@ def wide(
     keys = data[list(rows)].drop_duplicates()
     where = pd.MultiIndex.from_frame(keys.astype(object).fillna(""))
     columns = named(keys, rows)
-    for values, part in data.groupby(list(across), sort=False, dropna=False):
+    groups = list(data.groupby(list(across), sort=False, dropna=False))
+    groups.sort(key=lambda one: bool(one[1][across[-1]].notna().all()))  # what has no k comes first
+    for values, part in groups:
         own = pd.MultiIndex.from_frame(part[list(rows)].astype(object).fillna(""))
         under, title = heading(dict(zip(across, values, strict=True)))
         for say, words in ((cell, title), (published, f"{title}, published".lstrip(", "))):

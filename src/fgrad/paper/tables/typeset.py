@@ -49,7 +49,7 @@ def typeset(text: str) -> str:
     >>> print(typeset("63.04 ± 0.06 %, (1.2 ± 0.3) × 10⁻⁵, frog k = 16"))
     $63.04 \pm 0.06$ \%, $(1.2 \pm 0.3) \times 10^{-5}$, frog $k = 16$
     >>> print(typeset("*worse* than ``a_b`` & co."))
-    \emph{worse} than \texttt{a\_b} \& co.
+    {\normalfont\itshape worse} than {\normalfont\ttfamily a\_b} \& co.
     """
     return "".join(_token(found) for found in _TOKENS.finditer(text))
 
@@ -57,9 +57,9 @@ def typeset(text: str) -> str:
 def _token(found: re.Match[str]) -> str:
     kind, text = found.lastgroup, found[0]
     if kind == "code":
-        return rf"\texttt{{{_plain(found['code'])}}}"
-    if kind == "emphasis":
-        return rf"\emph{{{typeset(found['emphasis'])}}}"
+        return rf"{{\normalfont\ttfamily {_plain(found['code'])}}}"
+    if kind == "emphasis":  # captions are in small capitals, which have no italics
+        return rf"{{\normalfont\itshape {typeset(found['emphasis'])}}}"
     if kind in ("variable", "relation", "letter", "raised", "lowered"):
         return f"${_mathematics(text)}$"
     return _number(text) if kind == "number" else _plain(text)

@@ -46,10 +46,12 @@ def shortest(value: float, digits: int = 6) -> str:
     """
     if not math.isfinite(value) or value == 0:
         return number(value)
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    if SMALLEST <= abs(value) < LARGEST:
-        return f"{value:.{digits}g}".replace("-", "−")
-    return _scaled(mantissa.rstrip("0").rstrip(".").replace("-", "−"), int(exponent))
+    exponent = _exponent(value, digits)
+    plain = _is_plain(exponent, value)
+    decimals = digits - 1 - (exponent if plain else 0)
+    text = _fixed(value if plain else value / 10.0**exponent, decimals)
+    text = text.rstrip("0").rstrip(".") if decimals > 0 else text
+    return text if plain else _scaled(text, exponent)
 
 
 def plus_minus(mean: float, std: float) -> str:
