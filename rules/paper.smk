@@ -98,6 +98,10 @@ def tables_of(section):
     return files_of("tables", [one.name for one in section.tables], "csv", "md", "tex")
 
 
+def latex_of(section):
+    return files_of("tables", [one.name for one in section.tables], "tex")
+
+
 def verdicts_of(section):
     return files_of("claims", [section.name] if section.claims else [], "md", "json")
 
@@ -309,6 +313,28 @@ rule tables:
         [path for section in contents.PAPER for path in tables_of(section)],
     message:
         "Every table"
+
+
+rule latex:
+    input:
+        [path for section in contents.PAPER for path in latex_of(section)],
+    output:
+        "results/paper/tables.pdf",
+    log:
+        "results/logs/latex.log",
+    benchmark:
+        "results/benchmarks/latex.tsv"
+    threads: 1
+    resources:
+        mem_mb=mb(1000),
+        runtime=minutes(10),
+    params:
+        inputs=[path for section in contents.PAPER for path in latex_of(section)],
+        code=code_of("compile_tables.py"),
+    message:
+        "Every table in one PDF"
+    script:
+        "../workflow/scripts/compile_tables.py"
 
 
 rule claims:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fgrad.options.search import FRESH, SearchOptions
+from fgrad.paper.tables.digits import shortest
 
 if TYPE_CHECKING:
     from fgrad.plan.sections import Config, Experiment
@@ -49,7 +50,7 @@ def functions(config: "Config") -> str:
     section = config.functions
     steps = ", ".join(f"{section.steps[name]:,} on {name}" for name in section.functions)
     return (
-        f"n = {min(section.n):,} to {max(section.n):,}, {len(section.seeds)} seeds, "
+        f"n = {min(section.n):,} to {max(section.n):,}, {_seeds(section.seeds)}, "
         f"at most {steps} steps, {_rates(config)}."
     )
 
@@ -59,7 +60,7 @@ def angles(config: "Config") -> str:
     section = config.angles
     return (
         f"n = {section.n}, {len(section.angle)} angles, {section.samples:,} samples, "
-        f"{len(section.seeds)} seeds, {_rates(config)}."
+        f"{_seeds(section.seeds)}, {_rates(config)}."
     )
 
 
@@ -100,12 +101,17 @@ def _rates(config: "Config", networks: "Experiment | None" = None) -> str:
     return f"published learning rates{of}"
 
 
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+
+
 def _experiment(one: "Experiment") -> str:
     reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
-    widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
+    sizes = ", ".join(map(str, one.widths))
+    widths = f" of width{'s' * (len(one.widths) > 1)} {sizes}" if sizes else ""
     return (
         f"{', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
-        f"at most {one.epochs} epochs, {len(one.seeds)} seeds"
+        f"at most {one.epochs} epoch{'s' * (one.epochs != 1)}, {_seeds(one.seeds)}"
     )
 
 
@@ -114,7 +120,7 @@ def _search(options: SearchOptions, networks: "Experiment | None" = None) -> str
     of = networks.rates_of if networks else None
     on = f" on {', '.join(networks.datasets)}" if networks else ""
     return (
-        f"{options.evaluations} learning rates from {low:g} to {high:g} for each row"
-        f"{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
+        f"{options.evaluations} learning rates from {shortest(low)} to {shortest(high)} for each "
+        f"row{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
         + (f" of {of}." if of else ".")
     )

@@ -53,7 +53,8 @@ def within_spread(
         f"{SPREAD:g} published standard deviations for each number, {CLOSE:g} for the root of the "
         f"mean square; {LEVEL:g} over all numbers"
     )
-    pairs = [_pair(row, frames) for row in published]
+    cells = [_cells(frame) for frame in frames]
+    pairs = [_pair(row, cells) for row in published]
     known = [pair for pair in pairs if pair is not None]
     lost = [pair["name"] for pair in known if np.isinf(pair["ours"])]
     pairs_left = [pair for pair in known if np.isfinite(pair["ours"]) and pair["n_ours"] > 1]
@@ -119,26 +120,35 @@ def _standardised(numbers: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     return (ours - theirs) / unit, np.sqrt(a + b) / unit, np.where(a + b > 0, freedom, 1.0)
 
 
-def _pair(row: Mapping[str, Any], frames: Sequence[pd.DataFrame]) -> dict[str, Any] | None:
+def _cells(frame: pd.DataFrame) -> dict[frozenset[tuple[str, Any]], dict[str, Any]]:
+    """Rows of a summary by what names them; what is empty names nothing."""
+    if "normalized" in frame:
+        frame = frame[~frame["normalized"]]
+    rows = [{str(name): one for name, one in row.items()} for row in frame.to_dict("records")]
+    names = [name for name in NAMES if name in frame]
+    return {
+        frozenset((name, row[name]) for name in names if not pd.isna(row[name])): row
+        for row in rows
+    }
+
+
+def _pair(
+    row: Mapping[str, Any], cells: Sequence[dict[frozenset[tuple[str, Any]], dict[str, Any]]]
+) -> dict[str, Any] | None:
     """A published number and ours, or nothing where this run has none."""
     metric = row["metric"].removesuffix("_percent")
     scale = 100.0 if metric != row["metric"] else 1.0
-    frame = next((one for one in frames if f"{metric}_mean" in one), None)
-    if frame is None:
+    own = [(name, row[name]) for name in NAMES if name in row]
+    # descents are named by their gradients, qualities by what aggregates
+    wanted = [
+        frozenset(one for one in own if one[0] != name) for name in ("aggregation", "gradient")
+    ]
+    found = (frame[key] for frame in cells for key in wanted if key in frame)
+    ours = next((one for one in found if f"{metric}_mean" in one), None)
+    if ours is None:
         return None
-    keys = [name for name in NAMES if name in frame]
-    chosen = pd.Series(True, index=frame.index)
-    for name in keys:
-        own = frame[name]
-        chosen &= own.isna() if row.get(name) is None else (own == row[name]).fillna(False)
-    if "normalized" in frame:
-        chosen &= ~frame["normalized"]
-    if chosen.sum() != 1:
-        return None
-    ours = frame[chosen].iloc[0]
     deviation = scale * float(ours[f"{metric}_std"])
-    present = [row[key] for key in keys if key in row]
-    name = " ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in present)
+    name = " ".join(f"{one:g}" if isinstance(one, float) else str(one) for _, one in own)
     return {
         "name": f"{name} {row['metric']}",
         "ours": scale * float(ours[f"{metric}_mean"]),

@@ -11,7 +11,6 @@ from fgrad.paper.contents.kinds import (
 )
 
 ACCURACY_CAPTION = (
-    "More tangents classify better, the projection better than the mean, and backpropagation best. "
     "Test accuracy in %, mean ± standard deviation over the seeds, at the epoch of the lowest "
     "validation loss; and seconds of training of an epoch, mean over the seeds, on the machine of "
     "the run. "

@@ -27,13 +27,15 @@ _BODY = r"""
 \clearpage"""
 
 
-def compile_tables(tables: Sequence[str], pdf: str, log: str | None = None) -> None:
+def compile_tables(tables: Sequence[str], pdf: str) -> str:
     """Typeset tables as one PDF, a page or more for each.
 
     Args:
         tables: LaTeX files, as `fgrad.paper.tables.table.write` writes them.
         pdf: path.
-        log: path for what LaTeX said.
+
+    Returns:
+        What LaTeX logged.
 
     Raises:
         ConfigError: without pdflatex, or if it ends with an error, in its words.
@@ -48,14 +50,13 @@ def compile_tables(tables: Sequence[str], pdf: str, log: str | None = None) -> N
         body = "".join(_BODY % name for name in names)
         Path(folder, "main.tex").write_text(DOCUMENT % (references + ".", body), encoding="utf-8")
         said = [_pdflatex(folder) for _ in range(2)][-1]  # the second knows the numbers
-        if log is not None:
-            shutil.copy(Path(folder, "main.log"), log)
         if said.returncode:
             found = re.search(r"^! .*(?:\n.*)?", said.stdout, re.MULTILINE)
             reason = " ".join(found[0].split()) if found else said.stdout[-200:]
             raise ConfigError(f"{pdf}: pdflatex ends with an error: {reason}")
         with atomic(Path(pdf)) as temporary:
             shutil.copy(Path(folder, "main.pdf"), temporary)
+        return Path(folder, "main.log").read_text(encoding="utf-8", errors="replace")
 
 
 def _pdflatex(folder: str) -> subprocess.CompletedProcess[str]:

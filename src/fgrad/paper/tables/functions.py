@@ -14,6 +14,7 @@ from fgrad.paper.tables.table import (
     network,
     said,
     theirs,
+    true_first,
     wide,
     with_published,
 )
@@ -48,7 +49,7 @@ def stops(summary: pd.DataFrame, published: Published = ()) -> Table:
     """Best value, steps and stop reasons for each function, n and gradient."""
     own = ["lr", "count", "best_mean", "best_std", "steps_mean", "steps_std"]
     reasons = ["completed", "stalled", "diverged"]
-    data = _present(summary, [*CELL, *own, *reasons])
+    data = true_first(_present(summary, [*CELL, *own, *reasons]), ROWS)
     data[reasons] = data[reasons].astype(int)
     for metric in ("best", "steps"):
         data = with_published(data, published, metric, CELL)

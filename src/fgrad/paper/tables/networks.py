@@ -6,7 +6,16 @@ import pandas as pd
 
 from fgrad.paper.tables.digits import number
 from fgrad.paper.tables.latex import Column
-from fgrad.paper.tables.table import Published, Table, method, network, said, theirs, with_published
+from fgrad.paper.tables.table import (
+    Published,
+    Table,
+    method,
+    network,
+    said,
+    theirs,
+    true_first,
+    with_published,
+)
 
 NETWORK = ["model", "width", "dataset"]
 PERCENT = "test_accuracy_percent"
@@ -21,10 +30,11 @@ def accuracy(summary: pd.DataFrame, published: Published = ()) -> Table:
     rows = ["gradient", "k"]
     data = summary[[*NETWORK, *rows, "n", "lr", "count"]].reset_index(drop=True)
     for of in ("mean", "std"):
-        data[f"{PERCENT}_{of}"] = 100 * summary[f"test_accuracy_{of}"].to_numpy()
+        data[f"{PERCENT}_{of}"] = (100 * summary[f"test_accuracy_{of}"]).round(10).to_numpy()
     for name in ("train_seconds_mean", "train_seconds_std"):
         data[name] = summary[name].to_numpy()
     data["diverged"] = summary["diverged"].to_numpy(dtype=int)
+    data = true_first(data, NETWORK)
     data = with_published(data, published, PERCENT, [*NETWORK, *rows])
     return Table(data, _columns(data, rows))
 

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from fgrad.paper.tables.digits import plus_minus
-from fgrad.paper.tables.table import Published, Table, wide, with_published
+from fgrad.paper.tables.table import Published, Table, as_published, wide, with_published
 
 METRICS = {"cosine": "cosine similarity", "norm_ratio": "norm ratio"}
 
@@ -43,4 +43,4 @@ def _ours(row: Any) -> str:
 
 
 def _theirs(row: Any) -> str:
-    return plus_minus(row.theirs_mean, row.theirs_std)
+    return as_published(row.theirs_mean, row.theirs_std)

@@ -1,15 +1,17 @@
 """One table, three renderings: numbers as CSV, Markdown for people, LaTeX for the paper."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fgrad.paper.names import FUNCTION_LABELS, NETWORK_LABELS
 from fgrad.paper.tables import latex
-from fgrad.paper.tables.digits import plus_minus, shortest
+from fgrad.paper.tables.digits import DIVERGED, plus_minus, shortest
 from fgrad.paper.tables.latex import Column
 from fgrad.store.files import atomic
 
@@ -98,6 +100,12 @@ def heading(values: Mapping[str, Any]) -> tuple[str, str]:
     return (gradient, own) if own else ("", gradient)
 
 
+def true_first(data: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
+    """The data with the true gradient, which has no k, before the others of each row."""
+    where = data.groupby([name for name in rows if name in data], sort=False, dropna=False).ngroup()
+    return data.iloc[np.lexsort((data["k"].notna(), where))].reset_index(drop=True)
+
+
 def method(gradient: Any, k: Any) -> str:
     """A gradient and its number of tangents."""
     return str(gradient) if pd.isna(k) else f"{gradient}, k = {int(k):,}"
@@ -112,7 +120,7 @@ def network(row: Any) -> str:
 
 
 def with_published(
-    data: pd.DataFrame, published: Published, metric: str, by: Sequence[str], scale: float = 1.0
+    data: pd.DataFrame, published: Published, metric: str, by: Sequence[str]
 ) -> pd.DataFrame:
     """The data with what was published of a metric, where something was.
 
@@ -121,48 +129,45 @@ def with_published(
         published: rows of ``published_results.csv``.
         metric: columns ``published_METRIC_mean``, ``…_std`` and ``…_count`` are added.
         by: columns that name a cell.
-        scale: what published values are multiplied with, to be in the unit of ours.
     """
     rows = [row for row in published if row["metric"] == metric]
     if not rows:
         return data
-    theirs = pd.DataFrame(rows)
     by = [name for name in by if name in data]
-    theirs = theirs.reindex(columns=[*by, "mean", "std", "count"])
-    for name in by:
-        theirs[name] = theirs[name].astype(data[name].dtype)
-    theirs[["mean", "std"]] = theirs[["mean", "std"]].astype(float) * scale
-    theirs["count"] = theirs["count"].astype("Int64")
+    theirs = pd.DataFrame(rows).reindex(columns=[*by, "mean", "std", "count"])
+    kinds = {name: data[name].dtype for name in by}
+    theirs = theirs.astype(kinds | {"mean": float, "std": float, "count": "Int64"})
     names = {name: f"published_{metric}_{name}" for name in ("mean", "std", "count")}
     return data.merge(theirs.rename(columns=names), on=by, how="left")
 
 
-def said(metric: str, scale: float = 1.0) -> Callable[[Any], str]:
+def said(metric: str) -> Callable[[Any], str]:
     """Mean ± standard deviation of a metric of a row; how many seeds diverged where some did."""
 
     def cell(row: Any) -> str:
-        text = plus_minus(
-            scale * getattr(row, f"{metric}_mean"), scale * getattr(row, f"{metric}_std")
-        )
+        text = plus_minus(getattr(row, f"{metric}_mean"), getattr(row, f"{metric}_std"))
         lost = int(getattr(row, "diverged", 0))
         if not lost:
             return text
         of = f"{lost}/{row.count} diverged"
-        return of if text in ("", "diverged") else f"{text} ({of})"
+        return of if text in ("", DIVERGED) else f"{text} ({of})"
 
     return cell
 
 
-def theirs(metric: str, scale: float = 1.0) -> Callable[[Any], str]:
+def theirs(metric: str) -> Callable[[Any], str]:
     """What was published of a metric of a row, or nothing."""
 
     def cell(row: Any) -> str:
-        mean, std = (
-            getattr(row, f"published_{metric}_{of}", float("nan")) for of in ("mean", "std")
-        )
-        return plus_minus(scale * mean, scale * std)
+        mean, std = (getattr(row, f"published_{metric}_{of}", math.nan) for of in ("mean", "std"))
+        return as_published(mean, std)
 
     return cell
+
+
+def as_published(mean: float, std: float) -> str:
+    """A published number; without a deviation with the digits it was entered with."""
+    return shortest(mean) if math.isnan(std) else plus_minus(mean, std)
 
 
 def write(table: Table, csv: str, markdown: str, tex: str, caption: str, note: str = "") -> None:
