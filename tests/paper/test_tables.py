@@ -1,5 +1,6 @@
 """Tables: the numbers of the CSV, the digits people are shown, and what is published beside them."""
 
+import doctest
 import io
 import math
 
@@ -11,7 +12,7 @@ import summaries
 from fgrad import jobs
 from fgrad.options.functions import FunctionRun
 from fgrad.paper import summary
-from fgrad.paper.tables import digits, functions, networks, quality, searches
+from fgrad.paper.tables import digits, functions, networks, quality, searches, typeset
 from fgrad.paper.tables.latex import Column
 from fgrad.paper.tables.table import Table, write
 
@@ -32,7 +33,7 @@ ROWS = pd.DataFrame(
         (1.23e-5, 1.4e-6, "(1.23 ± 0.14) × 10⁻⁵"), (1e-26, 2e-27, "(1.0 ± 0.2) × 10⁻²⁶"),
         (0.00099996, 1e-5, "0.001000 ± 0.000010"), (12345.6, 340, "12,300 ± 300"),
         (123456.7, 2345.6, "(1.23 ± 0.02) × 10⁵"), (-1e-9, 1, "0.0 ± 1.0"), (0, 0, "0 ± 0"),
-        (-78.33198, 0, "−78.33 ± 0"), (-2506.62329, 1e-9, "−2506.623 ± 1 × 10⁻⁹"),
+        (-78.33198, 0, "−78.33 ± 0"), (-2506.62329, 1e-9, "−2,506.623 ± 1 × 10⁻⁹"),
         (4.56789, math.nan, "4.568"), (math.inf, math.nan, "diverged"), (math.nan, 1, ""),
     ],
 )  # fmt: skip
@@ -262,3 +263,10 @@ def test_three_formats(tmp_path):
     assert r"{\normalfont\itshape 5 \%} $\pm$ 1. Older (ab).}" in latex
     assert r"\label{tab:one_name}" in latex
     assert r"a\_b & $k$ \\" in latex
+
+
+def test_examples():
+    for module in (digits, typeset):
+        found = doctest.testmod(module)
+        assert found.attempted
+        assert not found.failed

@@ -60,7 +60,7 @@ def plus_minus(mean: float, std: float) -> str:
     >>> plus_minus(63.0419, 0.0618), plus_minus(2.0, 0.0), plus_minus(4.56789, math.nan)
     ('63.04 ± 0.06', '2 ± 0', '4.568')
     >>> plus_minus(0.0000123, 0.0000014), plus_minus(-2506.62329, 1e-9)
-    ('(1.23 ± 0.14) × 10⁻⁵', '−2506.623 ± 1 × 10⁻⁹')
+    ('(1.23 ± 0.14) × 10⁻⁵', '−2,506.623 ± 1 × 10⁻⁹')
     """
     if not math.isfinite(mean):
         return "" if math.isnan(mean) else DIVERGED
@@ -93,9 +93,7 @@ def _is_plain(exponent: int, value: float) -> bool:
 
 def _fixed(value: float, decimals: int) -> str:
     """So many decimals; where the last digit is one of tens or above, rounded to it."""
-    rounded = round(value, decimals)
-    text = f"{rounded:,.{max(0, decimals)}f}" if abs(rounded) >= 10**4 else ""
-    text = text or f"{rounded:.{max(0, decimals)}f}"
+    text = f"{round(value, decimals):,.{max(0, decimals)}f}"
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
