@@ -39,7 +39,7 @@ test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm mu
 	$(RUN) pytest -m slurm -r s tests/slurm
 
 test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recommended texlive-publishers texlive-fonts-recommended
-	$(RUN) pytest -m latex -r s tests/paper
+	$(RUN) pytest -m latex -r s tests/paper tests/workflow
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud

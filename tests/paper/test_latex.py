@@ -2,12 +2,12 @@
 
 import re
 import shutil
-import subprocess
 from pkgutil import resolve_name
 
 import pytest
 import summaries
 import yaml
+from compiled import check
 from projects import ROOT
 
 from fgrad.errors import ConfigError
@@ -17,9 +17,6 @@ from fgrad.paper.tables.latex import Column
 from fgrad.paper.tables.table import write
 from fgrad.paper.tables.typeset import typeset
 from fgrad.plan import runs
-
-TOLERANCE = 0.0
-"""Points that a line may be wider than its place."""
 
 
 @pytest.mark.parametrize(
@@ -144,16 +141,6 @@ def reported(frame, metrics) -> list[dict]:
     return rows
 
 
-def check(log: str, pdf) -> None:
-    over = [float(points) for points in re.findall(r"Overfull \\[hv]box \(([\d.]+)pt too", log)]
-    assert [points for points in over if points > TOLERANCE] == []
-    assert "undefined" not in log
-    assert "multiply defined" not in log
-    assert not re.search(r"^! ", log, re.M)
-    assert "Missing character" not in log
-    assert pdf.read_bytes().startswith(b"%PDF")
-
-
 @pytest.mark.latex
 @pytest.mark.parametrize("published", [False, True])
 def test_all_tables_of_the_papers_scale_compile_and_fit(tmp_path, published):
@@ -181,21 +168,3 @@ def test_a_table_that_does_not_fit_is_noticed(tmp_path):
     wide.write_text(text.replace("1.0", "1.0" * 20))
     with pytest.raises(AssertionError):
         check(document.compile_tables([str(wide)], str(tmp_path / "a.pdf")), tmp_path / "a.pdf")
-
-
-@pytest.mark.latex
-@pytest.mark.workflow
-def test_the_tables_of_a_small_run(project):
-    project.run("latex")
-    pdf = project.work / "results/paper/tables.pdf"
-    said = (
-        subprocess.run(
-            ["pdftotext", str(pdf), "-"], capture_output=True, text=True, check=True
-        ).stdout
-        if shutil.which("pdftotext")
-        else ""
-    )
-    assert pdf.stat().st_size > 10_000
-    assert not said or "FULLY CONNECTED" in said.upper()
-    tex = sorted(map(str, (project.work / "results/paper/tables").glob("*.tex")))
-    check(document.compile_tables(tex, str(pdf)), pdf)
