@@ -15,4 +15,5 @@ def check(log: str, pdf: Path) -> None:
     assert "multiply defined" not in log
     assert not re.search(r"^! ", log, re.M)
     assert "Missing character" not in log
+    assert "Float too large" not in log
     assert pdf.read_bytes().startswith(b"%PDF")
