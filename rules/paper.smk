@@ -3,7 +3,8 @@
 from pathlib import Path
 from pkgutil import resolve_name
 
-from fgrad.paper import contents
+from fgrad.paper import contents, scale
+from fgrad.plan import reported
 
 
 def code_of(script, *references):
@@ -43,12 +44,25 @@ def judged_by(wildcards):
 
 def claims_of(wildcards):
     """A section's claims as plain values."""
-    return contents.SECTIONS[wildcards.part].questions
+    section = contents.SECTIONS[wildcards.part]
+    rows = RUNS.reported.get(section.name, [])
+    unlike = reported.unlike(CONFIG, section.name) if rows else ""
+    return section.questions + section.question_beside(rows, unlike)
 
 
 def code_of_claims(wildcards):
     checks = [claim["check"] for claim in claims_of(wildcards)]
     return code_of("judge_claims.py", *checks)
+
+
+def reported_of(section, table):
+    """What the paper reports of a table, if somebody has entered it, as its function takes it."""
+    rows = RUNS.reported.get(section.name, [])
+    rows = [row for row in rows if row["metric"] in table.metrics]
+    return {"published": rows} if rows else {}
+
+
+FACTS = scale.facts(CONFIG)
 
 
 def covered(section):
@@ -82,6 +96,10 @@ def figures_of(section):
 
 def tables_of(section):
     return files_of("tables", [one.name for one in section.tables], "csv", "md", "tex")
+
+
+def latex_of(section):
+    return files_of("tables", [one.name for one in section.tables], "tex")
 
 
 def verdicts_of(section):
@@ -205,7 +223,8 @@ for _section in contents.SECTIONS.values():
                 inputs=summaries_of(_table.of),
                 makes=_table.makes,
                 heading=_section.heading,
-                caption=_table.caption,
+                caption=_table.caption.format(**FACTS),
+                given=reported_of(_section, _table),
                 code=code_of("table.py", _table.makes),
             message:
                 f"Table {_table.name}"
@@ -295,6 +314,28 @@ rule tables:
         [path for section in contents.PAPER for path in tables_of(section)],
     message:
         "Every table"
+
+
+rule latex:
+    input:
+        [path for section in contents.PAPER for path in latex_of(section)],
+    output:
+        "results/paper/tables.pdf",
+    log:
+        "results/logs/latex.log",
+    benchmark:
+        "results/benchmarks/latex.tsv"
+    threads: 1
+    resources:
+        mem_mb=mb(1000),
+        runtime=minutes(10),
+    params:
+        inputs=[path for section in contents.PAPER for path in latex_of(section)],
+        code=code_of("compile_tables.py"),
+    message:
+        "Every table in one PDF"
+    script:
+        "../workflow/scripts/compile_tables.py"
 
 
 rule claims:

@@ -198,6 +198,9 @@ NOTHING: dict[str, Edit] = {
     "touched scripts, modules and configuration": touched("workflow", "src", "config", "rules"),
     "a branch switched and switched back": switched,
     "a fresh clone": cloned,
+    "a published result of no run": edited(
+        "config/published_results.csv", "std,count\n", "std,count\nfunctions,,,,sphere,4,,bp,,final,0.5,,\n"
+    ),
     "a row of no run": edited(
         "config/learning_rates/functions.csv", "k,lr\n", "k,lr\nplane,1,bp,,0.1\n"
     ),
@@ -252,6 +255,14 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     "the caption of a table, which is in its LaTeX": (
         edited("src/fgrad/paper/contents/functions.py", "Best value and steps", "Lowest value and steps"),
         {"table_stops": 1},
+    ),
+    "a published result": (
+        edited("config/published_results.csv", "std,count\n", "std,count\nfunctions,,,,sphere,2,,bp,,final,0.5,0.1,5\n"),
+        {"table_final_values": 1, "judge_claims": 1, "collect_claims": 1},
+    ),
+    "a published result that no table shows": (
+        edited("config/published_results.csv", "std,count\n", "std,count\nfc,fc,256,mnist5k,,,,bp,,train_loss,0.5,0.1,5\n"),
+        {"judge_claims": 1, "collect_claims": 1},
     ),
     "a script": (
         edited("workflow/scripts/measure_quality.py", "with log", "print()\n\nwith log"),

@@ -7,24 +7,33 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
+import yaml
 
 from fgrad.paper import captions, claims, contents, figures, scale, summary, tables
+from fgrad.plan import reported, runs
 from fgrad.plan.runs import SECTIONS as RUNS
 
 SECTIONS = contents.SECTIONS.values()
 FIGURES, TABLES = contents.FIGURES.values(), contents.TABLES.values()
 SUMMARIES, CLAIMS = contents.SUMMARIES.values(), contents.CLAIMS.values()
+BESIDE = [one.beside_published for one in SECTIONS if one.beside_published]
 COVERED = [section.covers for section in SECTIONS if section.claims]
 REFERENCES = [
     *(one.makes for one in SUMMARIES),
     *(one.draws for one in FIGURES),
     *(one.makes for one in TABLES),
-    *(one.check for one in CLAIMS),
+    *(one.check for one in (*CLAIMS, *BESIDE)),
     *COVERED,
 ]
 
-HELPERS = {"fgrad.paper.figures.style"}
-"""Modules of figures that others use."""
+HELPERS = {
+    "fgrad.paper.figures.style",
+    *(f"fgrad.paper.tables.{name}" for name in ("digits", "document", "latex", "table", "typeset")),
+}
+"""Modules of figures, tables and claims that others use."""
+
+CONFIG = Path(__file__).parents[2] / "config"
+FACTS = scale.facts(runs.load(yaml.safe_load((CONFIG / "config.yaml").read_text()), CONFIG)[0])
 
 
 def test_sections_are_listed_once():
@@ -45,7 +54,7 @@ def test_what_is_named_exists(reference):
 
 
 def test_summaries_that_are_named_exist():
-    for one in (*FIGURES, *TABLES, *CLAIMS):
+    for one in (*FIGURES, *TABLES, *CLAIMS, *BESIDE):
         assert set(one.of) <= contents.SUMMARIES.keys(), one.name
     used = {name for one in (*FIGURES, *TABLES, *CLAIMS) for name in one.of}
     tables_of_rates = {one.name for one in SUMMARIES if one.rates}
@@ -55,9 +64,9 @@ def test_summaries_that_are_named_exist():
         assert not one.rates or one.name == f"search_{one.rates}"  # both made by one rule
 
 
-@pytest.mark.parametrize("package", [figures, claims])
+@pytest.mark.parametrize("package", [figures, tables, claims])
 def test_every_module_is_named(package):
-    """A figure or claim that no rule makes is an error."""
+    """A figure, table or claim that no rule makes is an error."""
     folder = Path(package.__file__).parent
     modules = {f"{package.__name__}.{path.stem}" for path in folder.glob("[!_]*.py")}
     assert modules - HELPERS == {
@@ -67,15 +76,18 @@ def test_every_module_is_named(package):
     }
 
 
-@pytest.mark.parametrize("module", [summary, tables, scale])
+@pytest.mark.parametrize(
+    "module",
+    [summary, scale, *(resolve_name(one.makes.partition(":")[0]) for one in TABLES)],
+)
 def test_every_public_function_is_named(module):
-    """But for the writing of files."""
+    """But for the writing of files, and what captions are filled with."""
     public = {
         f"{module.__name__}:{name}"
         for name, value in vars(module).items()
         if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
     }
-    assert public - {f"{module.__name__}:write"} == {
+    assert public - {f"{module.__name__}:{name}" for name in ("write", "facts")} == {
         reference for reference in REFERENCES if reference.startswith(f"{module.__name__}:")
     }
 
@@ -96,7 +108,8 @@ def test_nothing_is_without_words():
         assert section.title
         assert section.number
         assert bool(section.covers) == bool(section.claims)
-    for text in (*(one.caption for one in (*FIGURES, *TABLES)), *(one.statement for one in CLAIMS)):
+    captions = [one.caption.format(**FACTS) for one in (*FIGURES, *TABLES)]
+    for text in (*captions, *(one.statement for one in (*CLAIMS, *BESIDE))):
         assert text.endswith(".")
         assert len(text) > 30
         assert "  " not in text
@@ -146,3 +159,29 @@ def test_a_page_is_captioned_once_and_anew():
     once = captions.captioned(page)
     assert once == page.replace("\n\nText", f"\n\n> {caption}\n\nText")
     assert captions.captioned(once.replace("found (lines)", "found")) == once
+
+
+def test_what_is_published_is_judged_by_the_summaries_that_claims_need_anyway():
+    """So that entering a number adds no input."""
+    for section in SECTIONS:
+        if section.beside_published:
+            assert set(section.beside_published.of) <= set(section.judged_by)
+
+
+def test_tables_have_room_for_metrics_that_may_be_entered():
+    for section in SECTIONS:
+        for one in section.tables:
+            assert set(one.metrics) <= set(reported.METRICS.get(section.name, ()))
+    assert {name for name, one in contents.SECTIONS.items() if one.beside_published} == set(
+        reported.METRICS
+    )
+
+
+def test_captions_follow_the_rates():
+    values = yaml.safe_load((CONFIG / "config.yaml").read_text())
+    searched = scale.facts(runs.load(values | {"learning_rates": "searched"}, CONFIG)[0])
+    for one in TABLES:
+        said = [one.caption.format(**facts) for facts in (FACTS, searched)]
+        if "{rates}" in one.caption:
+            assert "the published ones" in said[0]
+            assert "a search for each row found" in said[1]

@@ -3,20 +3,45 @@
 from typing import TYPE_CHECKING
 
 from fgrad.options.search import FRESH, SearchOptions
+from fgrad.paper.tables.digits import shortest
 
 if TYPE_CHECKING:
     from fgrad.plan.sections import Config, Experiment
 
 
+def facts(config: "Config") -> dict[str, str]:
+    """What was run, for captions that name it as ``{rates}`` or ``{functions}``.
+
+    Returns:
+        Where the learning rates are from, and what each section covers.
+    """
+    searched = config.learning_rates == "searched"
+    return {
+        "rates": "those that a search for each row found" if searched else "the published ones",
+        "quality": _direct(config) + ".",
+        "functions": functions(config),
+        "angles": angles(config),
+        "fc": fc(config),
+        "sota": sota(config),
+        "search_functions": search_functions(config),
+        "search_angles": search_angles(config),
+        "search_fc": search_fc(config),
+        "search_sota": search_sota(config),
+    }
+
+
 def quality(config: "Config") -> str:
     """Dimensions, numbers of tangents and samples."""
+    return f"{_direct(config)}; exact law to n = {max(config.quality.exact.n):,}."
+
+
+def _direct(config: "Config") -> str:
     section = config.quality
     n = [n for block in section.direct for n in block.n]
     samples = sorted({block.samples for block in section.direct}, reverse=True)
     return (
         f"n = {min(n):,} to {max(n):,}, k = {min(section.k):,} to {max(section.k):,}, "
-        f"{' or '.join(f'{count:,}' for count in samples)} samples; exact law "
-        f"to n = {max(section.exact.n):,}."
+        f"{' or '.join(f'{count:,}' for count in samples)} samples"
     )
 
 
@@ -25,8 +50,8 @@ def functions(config: "Config") -> str:
     section = config.functions
     steps = ", ".join(f"{section.steps[name]:,} on {name}" for name in section.functions)
     return (
-        f"n = {min(section.n):,} to {max(section.n):,}, {len(section.seeds)} seeds, "
-        f"at most {steps} steps{_rates(config)}."
+        f"n = {min(section.n):,} to {max(section.n):,}, {_seeds(section.seeds)}, "
+        f"at most {steps} steps, {_rates(config)}."
     )
 
 
@@ -35,18 +60,18 @@ def angles(config: "Config") -> str:
     section = config.angles
     return (
         f"n = {section.n}, {len(section.angle)} angles, {section.samples:,} samples, "
-        f"{len(section.seeds)} seeds{_rates(config)}."
+        f"{_seeds(section.seeds)}, {_rates(config)}."
     )
 
 
 def fc(config: "Config") -> str:
     """Networks, data, epochs and seeds."""
-    return _experiment(config.networks.fc) + _rates(config) + "."
+    return f"{_experiment(config.networks.fc)}, {_rates(config, config.networks.fc)}."
 
 
 def sota(config: "Config") -> str:
     """Networks, data, epochs and seeds."""
-    return _experiment(config.networks.sota) + _rates(config) + "."
+    return f"{_experiment(config.networks.sota)}, {_rates(config, config.networks.sota)}."
 
 
 def search_functions(config: "Config") -> str:
@@ -69,16 +94,24 @@ def search_sota(config: "Config") -> str:
     return _search(config.networks.sota.search, config.networks.sota)
 
 
-def _rates(config: "Config") -> str:
-    return ", searched learning rates" if config.learning_rates == "searched" else ""
+def _rates(config: "Config", networks: "Experiment | None" = None) -> str:
+    if config.learning_rates == "searched":
+        return "searched learning rates"
+    of = f" of {networks.rates_of}" if networks and networks.rates_of else ""
+    return f"published learning rates{of}"
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
 
 
 def _experiment(one: "Experiment") -> str:
     reduced = "" if one.reduce == 1 else f" with hidden sizes divided by {one.reduce}"
-    widths = f" of widths {', '.join(map(str, one.widths))}" if one.widths else ""
+    sizes = ", ".join(map(str, one.widths))
+    widths = f" of width{'s' * (len(one.widths) > 1)} {sizes}" if sizes else ""
     return (
         f"{', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
-        f"at most {one.epochs} epochs, {len(one.seeds)} seeds"
+        f"at most {one.epochs} epoch{'s' * (one.epochs != 1)}, {_seeds(one.seeds)}"
     )
 
 
@@ -87,7 +120,7 @@ def _search(options: SearchOptions, networks: "Experiment | None" = None) -> str
     of = networks.rates_of if networks else None
     on = f" on {', '.join(networks.datasets)}" if networks else ""
     return (
-        f"{options.evaluations} learning rates from {low:g} to {high:g} for each row"
-        f"{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
+        f"{options.evaluations} learning rates from {shortest(low)} to {shortest(high)} for each "
+        f"row{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"
         + (f" of {of}." if of else ".")
     )

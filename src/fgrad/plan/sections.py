@@ -146,6 +146,8 @@ class Config(Model):
 
     learning_rates: Literal["published", "searched"] = "published"
     """Where the rates of all runs come from: the tables, or a search for each of their rows."""
+    published_results: str = "published_results.csv"
+    """The table of what the paper reports, where somebody has entered it."""
     orphans: Literal["refuse", "wait", "cancel"] = "refuse"
     """What becomes of jobs that are at work since an earlier start, whose main process was killed:
     this start is refused, waits for them, or cancels them."""

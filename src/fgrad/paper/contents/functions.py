@@ -1,14 +1,19 @@
 """Sections 4.2 and 4.3: closed-form functions, and tangents at an angle."""
 
-from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
+from fgrad.paper.contents.kinds import (
+    Claim,
+    Figure,
+    Section,
+    Summary,
+    Table,
+    beside_published,
+)
 from fgrad.paper.contents.quality import QUALITY_CAPTION
 
-RATES_CAPTION = (
-    "Learning rates the runs were computed with, as in the paper's appendix: the published ones, "
-    "or, with ``learning_rates: searched``, those of a search for each row."
-)
+RATES_CAPTION = "Learning rates of the runs, as in the paper's appendix: {rates}."
 FINAL_CAPTION = (
-    "Final value, mean ± standard deviation over the seeds; “diverged” where a seed did."
+    "Final value of the function, mean ± standard deviation over the seeds; how many seeds "
+    "diverged where some did. "
 )
 
 FUNCTIONS = Section(
@@ -47,22 +52,24 @@ FUNCTIONS = Section(
     tables=(
         Table(
             "learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("functions",),
             caption=RATES_CAPTION,
         ),
         Table(
             "final_values",
-            makes="fgrad.paper.tables:final_values",
+            makes="fgrad.paper.tables.functions:final_values",
             of=("functions",),
-            caption=FINAL_CAPTION,
+            caption=FINAL_CAPTION + "{functions}",
+            metrics=("final",),
         ),
         Table(
             "stops",
-            makes="fgrad.paper.tables:stops",
+            makes="fgrad.paper.tables.functions:stops",
             of=("functions",),
-            caption="Best value and steps, mean over the seeds, and how many seeds completed, "
-            "stalled or diverged.",
+            caption="Best value and steps, mean ± standard deviation over the seeds, and how many "
+            "seeds completed, stalled or diverged. {functions}",
+            metrics=("best", "steps"),
         ),
     ),
     claims=(
@@ -112,6 +119,7 @@ FUNCTIONS = Section(
             paper=False,
         ),
     ),
+    beside_published=beside_published("functions", "functions"),
 )
 
 ANGLES = Section(
@@ -150,21 +158,23 @@ ANGLES = Section(
     tables=(
         Table(
             "angle_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("angle_functions",),
             caption=RATES_CAPTION,
         ),
         Table(
             "angle_final_values",
-            makes="fgrad.paper.tables:final_values",
+            makes="fgrad.paper.tables.functions:final_values",
             of=("angle_functions",),
-            caption=FINAL_CAPTION,
+            caption=FINAL_CAPTION + "{angles}",
+            metrics=("final",),
         ),
         Table(
             "angle_quality",
-            makes="fgrad.paper.tables:quality",
+            makes="fgrad.paper.tables.quality:quality",
             of=("angle_quality",),
-            caption=QUALITY_CAPTION,
+            caption=QUALITY_CAPTION + "{angles}",
+            metrics=("cosine", "norm_ratio"),
         ),
     ),
     claims=(
@@ -196,4 +206,5 @@ ANGLES = Section(
             of=("angle_seeds",),
         ),
     ),
+    beside_published=beside_published("angles", "angle_functions", "angle_quality"),
 )

@@ -49,15 +49,17 @@ class Table:
 
     Args:
         name: of ``results/paper/tables/NAME.csv``.
-        makes: frames → the table as a frame.
+        makes: frames → `fgrad.paper.tables.table.Table`.
         of: summaries it shows, in the order ``makes`` takes their frames.
-        caption: what it shows, in words.
+        caption: what it shows, in words; ``{…}`` is one of `fgrad.paper.scale.facts`.
+        metrics: of which it shows what the paper reports, which ``makes`` takes as ``published``.
     """
 
     name: str
     makes: str
     of: tuple[str, ...]
     caption: str
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Section:
         target: that makes it; empty where it has none of its own.
         search: whether it is not of the paper itself but searches for a section's rates.
         covers: configuration → what its runs cover, in words; empty without claims.
+        beside_published: the claim that is made as soon as somebody has entered what the paper
+            reports of it.
     """
 
     name: str
@@ -104,6 +108,7 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     claims: tuple[Claim, ...] = ()
+    beside_published: Claim | None = None
 
     @property
     def heading(self) -> str:
@@ -118,6 +123,21 @@ class Section:
     @property
     def questions(self) -> list[dict[str, Any]]:
         """Its claims as plain values, which a job can be handed."""
+        return self._asked(self.claims)
+
+    def question_beside(self, rows: list[dict[str, Any]], unlike: str) -> list[dict[str, Any]]:
+        """The claim about what the paper reports, if there is any.
+
+        Args:
+            rows: what is reported, as plain values.
+            unlike: how the run differs from the paper's, in words.
+        """
+        if not rows or self.beside_published is None:
+            return []
+        given = {"published": rows, "unlike": unlike}
+        return [one | {"given": given} for one in self._asked((self.beside_published,))]
+
+    def _asked(self, claims: tuple[Claim, ...]) -> list[dict[str, Any]]:
         own = f"{self.number} search" if self.search else self.number
         return [
             {
@@ -128,5 +148,15 @@ class Section:
                 "check": claim.check,
                 "of": list(claim.of),
             }
-            for claim in self.claims
+            for claim in claims
         ]
+
+
+def beside_published(name: str, *of: str) -> Claim:
+    """The claim that a run reaches what the paper reports."""
+    return Claim(
+        f"{name}-within-the-published-spread",
+        statement="The means of this run are within the spread of the published ones.",
+        check="fgrad.paper.claims.published:within_spread",
+        of=of,
+    )

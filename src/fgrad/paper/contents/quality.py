@@ -2,7 +2,10 @@
 
 from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
 
-QUALITY_CAPTION = "Cosine similarity and norm ratio, mean ± standard deviation over the samples."
+QUALITY_CAPTION = (
+    "Cosine similarity to ∇f and norm ratio ‖g‖/‖∇f‖, both without a unit, mean ± standard "
+    "deviation over the samples. "
+)
 
 CONCEPTS = Section(
     "concepts",
@@ -70,9 +73,9 @@ QUALITY = Section(
     tables=(
         Table(
             "quality",
-            makes="fgrad.paper.tables:quality",
+            makes="fgrad.paper.tables.quality:quality",
             of=("quality",),
-            caption=QUALITY_CAPTION,
+            caption=QUALITY_CAPTION + "{quality}",
         ),
     ),
     claims=(

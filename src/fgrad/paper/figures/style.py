@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fgrad.paper import names
 from fgrad.store.files import atomic
 
 mpl.use("agg")
@@ -55,26 +56,8 @@ NETWORK = ["model", "width", "dataset"]
 FLOOR = 1e-12
 """Values below are drawn at it on log scales."""
 
+FUNCTION_LABELS, NETWORK_LABELS = names.FUNCTION_LABELS, names.NETWORK_LABELS
 MARKERS = {1: "o", 2: "s", 4: "^", 16: "D", 64: "v"}
-FUNCTION_LABELS = {
-    "sphere": "Sphere",
-    "rosenbrock": "Rosenbrock",
-    "styblinski-tang": "Styblinski–Tang",
-}
-NETWORK_LABELS = {
-    "fc": "FC",
-    "lenet5": "LeNet5",
-    "resnet18": "ResNet18",
-    "vit": "ViT",
-    "mlpmixer": "MLP-Mixer",
-    "mnist": "MNIST",
-    "mnist5k": "MNIST, 5,000 digits",
-    "fashion-mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "svhn": "SVHN",
-}
-"""Models and data sets."""
-
 sns.set_theme(
     style="ticks",
     font="DejaVu Sans",  # comes with matplotlib, and so is the same everywhere
