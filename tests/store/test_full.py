@@ -50,7 +50,7 @@ def draw(folder: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], object]] = {
     "result": lambda folder: parquet.write(folder / "r", {"x": pa.int64()}, {"x": MANY}),
-    "summary": lambda folder: summary.write(FRAME, str(folder / "s")),
+    "summary": lambda folder: summary.write(FRAME, str(folder / "s"), {}),
     "table": lambda folder: tables.write(
         FRAME[:3000], *(str(folder / name) for name in ("t.csv", "t.md", "t.tex")), caption="c"
     ),

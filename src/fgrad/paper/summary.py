@@ -1,6 +1,6 @@
 """From runs to what figures, tables and claims read: one small table for each question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from fgrad.store import parquet, schemas
 
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
+
+LOWEST = 1e-12
+"""Values below are drawn at it on log scales, and their logarithms are taken of it."""
 
 CURVE_POINTS = 160
 """Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
@@ -37,15 +40,13 @@ def quality(paths: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``n, k, aggregation, normalized, angle_deg, count``, the statistics of `describe` for every
-        metric and for ``squared_ratio`` (of the norms), and ``margin_min``: the smallest
-        cos(P_U∇f, ∇f) − cos(g, ∇f) over the samples, where both come from the same tangents.
+        metric, for ``squared_ratio`` (of the norms) and ``margin``, cos(P_U∇f, ∇f) − cos(g, ∇f)
+        where both come from the same tangents, and ``margin_min``, the smallest of the samples.
     """
     frames = each(_quality, paths, schemas.QUALITY)
     by = ["n", "k", "aggregation", "normalized", "angle_deg"]
     frame = pd.concat(frames, ignore_index=True)
-    metrics = [
-        name for name in map(str, frame.select_dtypes("float")) if name not in (*by, "margin")
-    ]
+    metrics = [name for name in map(str, frame.select_dtypes("float")) if name not in by]
     described = describe(frame, by, metrics)
     margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
     return described.merge(margin.reset_index(), on=by)
@@ -57,13 +58,13 @@ def functions(paths: Sequence[str]) -> pd.DataFrame:
     Returns:
         ``function, n, gradient, k, angle_deg, lr``, ``start`` (value at step 0), ``minimum`` (of
         the function), ``degenerate``, ``count``, the statistics of `describe` for ``final``,
-        ``best``, ``gap`` (final − minimum), ``log_left`` (log₁₀ of the gap as a part of the
-        starting gap, `SOLVED` at least) and ``steps``, and how many seeds ``completed``,
-        ``stalled``, ``diverged``.
+        ``best``, ``gap`` (final − minimum), ``log_gap`` (log₁₀ of it, of `LOWEST` at least),
+        ``log_left`` (log₁₀ of the gap as a part of the starting gap, `SOLVED` at least) and
+        ``steps``, and how many seeds ``completed``, ``stalled``, ``diverged``.
     """
     frame = pd.concat(each(_seeds, paths, schemas.FUNCTIONS), ignore_index=True)
     by = [*SETTING, "start", "minimum", "degenerate"]
-    described = describe(frame, by, ["final", "best", "gap", "log_left", "steps"])
+    described = describe(frame, by, ["final", "best", "gap", "log_gap", "log_left", "steps"])
     counts = frame.groupby(SETTING, dropna=False, sort=False)[
         ["completed", "stalled", "diverged"]
     ].sum()
@@ -75,7 +76,8 @@ def curves(paths: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``function, n, gradient, k, angle_deg, lr, step, minimum, degenerate, count`` and the
-        statistics of `describe` for ``value``, at up to `CURVE_POINTS` steps of each run.
+        statistics of `describe` for ``value`` and ``log_gap`` (log₁₀ of value − minimum, of
+        `LOWEST` at least), at up to `CURVE_POINTS` steps of each run.
     """
     return pd.concat(each(_curve, paths, schemas.FUNCTIONS), ignore_index=True)
 
@@ -104,10 +106,12 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``experiment, model, width, dataset, gradient, k, lr, epoch, count`` and the statistics of
-        `describe` for every loss and accuracy.
+        `describe` for every loss and accuracy, ``log_train_loss`` (log₁₀ of the training loss, of
+        `LOWEST` at least), and ``seconds`` (of training, evaluation left out, up to that epoch).
     """
     frame = pd.concat(each(_epochs, paths, schemas.NETWORKS), ignore_index=True)
     metrics = [name for name in map(str, frame) if name.endswith(("_loss", "_accuracy"))]
+    metrics.append("seconds")
     parts = []
     for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
         last = int(cell["epoch"].max())
@@ -172,18 +176,15 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({key: kind for key, kind in kinds.items() if key in by})
 
 
-def write(frame: pd.DataFrame, path: str, made_of: str = "", older: str = "") -> None:
+def write(frame: pd.DataFrame, path: str, known: Mapping[str, Any]) -> None:
     """Write a summary whole or not at all.
 
     Args:
         frame: what is summarised.
         path: Parquet file.
-        made_of: what it is of, see `fgrad.store.identity.made_of`.
-        older: which runs were made by older code, to be said wherever the summary is shown.
+        known: what it is of, see `fgrad.store.identity.record`.
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    known = {"made_of": made_of, "older": older}
-    parquet.save(path, table, known)
+    parquet.save(path, pa.Table.from_pandas(frame, preserve_index=False), known)
 
 
 def _quality(path: str) -> pd.DataFrame:
@@ -214,6 +215,7 @@ def _seeds(path: str) -> pd.DataFrame:
     for reason in ("completed", "stalled", "diverged"):
         seeds[reason] = seeds["stop"] == reason
     seeds["gap"] = seeds["final"] - minimum
+    seeds["log_gap"] = _log(seeds["gap"])
     with np.errstate(invalid="ignore"):
         left = seeds["gap"] / (seeds["start"] - minimum)
         seeds["log_left"] = np.log10(np.maximum(left, SOLVED))
@@ -249,7 +251,8 @@ def _curve(path: str) -> pd.DataFrame:
         )
         first = part.iloc[0]
         setting = {key: first[key] for key in SETTING}
-        described = describe(long, ["step"], ["value"])
+        long["log_gap"] = _log(long["value"] - minimum)
+        described = describe(long, ["step"], ["value", "log_gap"])
         parts.append(described.assign(**setting, minimum=minimum, degenerate=degenerate))
     return pd.concat(parts, ignore_index=True).astype({"k": "Int64", "n": "Int64"})
 
@@ -260,6 +263,8 @@ def _epochs(path: str) -> pd.DataFrame:
     frame[losses] = frame[losses].fillna(np.inf)
     if parquet.provenance(path)["stop"] == "diverged":
         frame.loc[frame.index[-1], losses] = np.inf
+    frame["log_train_loss"] = _log(frame["train_loss"])
+    frame["seconds"] = frame["train_seconds"].fillna(0).cumsum()
     return frame
 
 
@@ -270,10 +275,16 @@ def _trained(path: str) -> pd.DataFrame:
     lowest = frame["train_loss"].min()
     row = {name: best[name] for name in [*NETWORK, *REACHED]}
     row |= {"n": provenance["n"], "best_epoch": best["epoch"], "epochs": frame["epoch"].max()}
-    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, 1e-12))}
+    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, LOWEST))}
     row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
     row |= {name: provenance["stop"] == name for name in ("completed", "stalled", "diverged")}
     return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
+
+
+def _log(values: pd.Series) -> pd.Series:
+    """log₁₀, of `LOWEST` at least."""
+    logs: pd.Series = np.log10(values.clip(lower=LOWEST))
+    return logs
 
 
 def _known(frame: pd.DataFrame) -> tuple[float, bool]:
