@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from dataclasses import astuple
+from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
 
 from fgrad.paper import captions, claims, contents, figures, scale, summary, tables
+from fgrad.plan import read, runs
 from fgrad.plan.runs import SECTIONS as RUNS
 
 SECTIONS = contents.SECTIONS.values()
@@ -23,7 +25,10 @@ REFERENCES = [
     *COVERED,
 ]
 
-HELPERS = {"fgrad.paper.figures.style", "fgrad.paper.claims.check"}
+HELPERS = {
+    *(f"fgrad.paper.figures.{name}" for name in ("files", "intervals", "look", "style")),
+    "fgrad.paper.claims.check",
+}
 """Modules of figures and claims that others use."""
 
 
@@ -69,13 +74,13 @@ def test_every_module_is_named(package):
 
 @pytest.mark.parametrize("module", [summary, tables, scale])
 def test_every_public_function_is_named(module):
-    """But for the writing of files."""
+    """But for the writing of files, and for what captions are filled with."""
     public = {
         f"{module.__name__}:{name}"
         for name, value in vars(module).items()
         if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
     }
-    assert public - {f"{module.__name__}:write"} == {
+    assert public - {f"{module.__name__}:{name}" for name in ("write", "facts")} == {
         reference for reference in REFERENCES if reference.startswith(f"{module.__name__}:")
     }
 
@@ -130,19 +135,51 @@ def test_the_paper_is_made_without_torch_and_experiments():
     assert not {"torch", "fgrad.experiments"} & set(done.stdout.split())
 
 
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+@cache
+def facts(overlay: str = "") -> dict[str, dict[str, str]]:
+    """Of the paper's scale, or of a configuration laid over it, if there is one of that name."""
+    path = CONFIG / f"{overlay}.yaml"
+    values = read.laid_over(
+        read.read(CONFIG / "config.yaml"), read.read(path) if path.exists() else {}
+    )
+    return scale.facts(runs.load(values, CONFIG)[0])
+
+
 PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*/*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_pages_show_the_captions(page):
-    """If not: python -m fgrad.paper.captions docs/*/*.md."""
     text = page.read_text(encoding="utf-8")
-    assert captions.captioned(text) == text
+    assert captions.captioned(text, facts(page.parent.name)) == text
 
 
 def test_a_page_is_captioned_once_and_anew():
     page = "![Rates](a/found_rates.png)\n\nText.\n\n![No figure](a/photo.png)\n\n> Said.\n"
     caption = contents.FIGURES["found_rates"].caption
-    once = captions.captioned(page)
+    once = captions.captioned(page, facts())
     assert once == page.replace("\n\nText", f"\n\n> {caption}\n\nText")
-    assert captions.captioned(once.replace("found (lines)", "found")) == once
+    assert captions.captioned(once.replace("found (lines)", "found"), facts()) == once
+
+
+def test_captions_say_what_was_run():
+    values = read.read(CONFIG / "config.yaml")
+    for seeds, rates, said in (
+        ([0, 1, 2, 3, 4], "published", ("with published learning rates", "mean over 5 seeds")),
+        ([0, 1], "searched", ("learning rates that a search found", "mean of two seeds")),
+        ([0], "published", ("with published learning rates", "one seed")),
+    ):
+        own = read.laid_over(values, {"learning_rates": rates, "functions": {"seeds": seeds}})
+        config, _ = runs.load(own, CONFIG)
+        text = captions.caption("descent_curves", scale.facts(config))
+        assert all(part in text for part in said)
+
+
+def test_every_caption_can_be_filled():
+    for name in contents.FIGURES:
+        text = captions.caption(name, facts())
+        assert not {"{", "}"} & set(text)
+        assert text[0].isupper() or not text[0].isalpha()

@@ -22,7 +22,7 @@ from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import TrainRun
 from fgrad.paper import claims, summary, tables
-from fgrad.paper.figures import style
+from fgrad.paper.figures import files as figures
 from fgrad.plan import rates
 from fgrad.problems import published
 from fgrad.store import files, journal, lease, log, parquet
@@ -45,7 +45,7 @@ def judge(folder: Path) -> None:
 def draw(folder: Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(20, 20))
     figure.subplots().plot(MANY)
-    style.save(figure, str(folder / "f.pdf"), str(folder / "f.png"))
+    figures.save(figure, (str(folder / "f.pdf"), str(folder / "f.png")))
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {

@@ -69,6 +69,58 @@ def search_sota(config: "Config") -> str:
     return _search(config.networks.sota.search, config.networks.sota)
 
 
+def facts(config: "Config") -> dict[str, dict[str, str]]:
+    """What the captions of a section's figures say of its runs.
+
+    Returns:
+        Section → ``rates`` (which learning rates), ``mean`` and ``log_mean`` (of what is drawn of
+        its seeds, and on log scales; they begin with a small letter), ``seeds``, ``samples``,
+        ``steps`` and ``epochs``, as far as it has them.
+    """
+    rates = {
+        "published": "published learning rates",
+        "searched": "learning rates that a search found",
+    }[config.learning_rates]
+    steps = config.functions.steps
+    samples = sorted({block.samples for block in config.quality.direct}, reverse=True)
+    found: dict[str, dict[str, str]] = {
+        "concepts": {},
+        "quality": {
+            "samples": " or ".join(f"{count:,}" for count in samples),
+            "exact_samples": f"{config.quality.exact.samples:,}",
+        },
+        "functions": _averages(len(config.functions.seeds))
+        | {"steps": ", ".join(f"{steps[name]:,} ({name})" for name in config.functions.functions)},
+        "angles": _averages(len(config.angles.seeds))
+        | {
+            "samples": f"{config.angles.samples:,}",
+            "function": config.angles.function,
+            "steps": f"{steps[config.angles.function]:,}",
+        },
+    }
+    for name in ("fc", "sota"):
+        one: Experiment = getattr(config.networks, name)
+        found[name] = _averages(len(one.seeds)) | {"epochs": f"{one.epochs:,}"}
+    searches: dict[str, dict[str, str]] = {
+        f"search_{name}": {} for name in ("functions", "angles", "fc", "sota", "networks")
+    }
+    return {name: own | {"rates": rates} for name, own in (found | searches).items()}
+
+
+def _averages(seeds: int) -> dict[str, str]:
+    """What figures draw of some seeds, in words."""
+    if seeds == 1:
+        return dict.fromkeys(("mean", "log_mean", "seeds"), "one seed")
+    if seeds == 2:
+        mean = "mean of two seeds, and a thin line or a dash for each"
+        return {"mean": mean, "log_mean": f"geometric {mean}", "seeds": "two seeds"}
+    return {
+        "mean": f"mean over {seeds} seeds with its 95 % interval",
+        "log_mean": f"geometric mean over {seeds} seeds with the 95 % interval of logarithms",
+        "seeds": f"{seeds} seeds",
+    }
+
+
 def _rates(config: "Config") -> str:
     return ", searched learning rates" if config.learning_rates == "searched" else ""
 

@@ -5,6 +5,7 @@ are text that means the same in reStructuredText (report), Markdown (docs) and, 
 plain words, ``*emphasis*`` and double backquotes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +35,19 @@ class Figure:
         name: of ``results/paper/figures/NAME.png``.
         draws: frames → matplotlib figure.
         of: summaries it shows, in the order ``draws`` takes their frames.
-        caption: what it shows, in words.
+        caption: what it shows, in words, with ``{fields}`` for what was run, see
+            `fgrad.paper.scale.facts`.
     """
 
     name: str
     draws: str
     of: tuple[str, ...]
     caption: str
+
+    def caption_of(self, facts: Mapping[str, str]) -> str:
+        """The caption with what was run filled in; its first letter is a capital."""
+        text = self.caption.format_map(facts)
+        return text[:1].upper() + text[1:]
 
 
 @dataclass(frozen=True)
