@@ -62,9 +62,6 @@ def reported_of(section, table):
     return {"published": rows} if rows else {}
 
 
-FACTS = scale.facts(CONFIG)
-
-
 def covered(section):
     """What the runs of a section cover, in words."""
     return f"{section.number}: {resolve_name(section.covers)(CONFIG)}"
@@ -74,9 +71,13 @@ def covered_by(wildcards):
     return covered(contents.SECTIONS[wildcards.part])
 
 
+FACTS = scale.facts(CONFIG)
+
+
 # A parameter that is made from `output` is not recorded: rewording these captions reruns nothing.
 def figure_caption(wildcards, output):
-    return contents.FIGURES[Path(output[0]).stem].caption
+    name = Path(output[0]).stem
+    return contents.FIGURES[name].caption_of(FACTS[SECTION_OF_FIGURE[name].name])
 
 
 def verdicts_caption(wildcards, output):
@@ -90,8 +91,35 @@ def files_of(kind, names, *types):
     )
 
 
+FORMATS = CONFIG.figures.formats
+
+
+def shown_as():
+    """The format of figures that a report shows best."""
+    return next(one for one in ("png", "svg", "pdf") if one in FORMATS)
+
+
+def files_of_figure(name):
+    """A figure in all formats, of which the report shows one."""
+    paths = {one: f"results/paper/figures/{name}.{one}" for one in FORMATS}
+    paths[shown_as()] = report(
+        paths[shown_as()],
+        caption="../workflow/report/caption.rst",
+        category=SECTION_OF_FIGURE[name].heading,
+        labels={"kind": "figure", "name": name.replace("_", " ")},
+    )
+    return list(paths.values())
+
+
+SECTION_OF_FIGURE = {
+    one.name: section
+    for section in contents.SECTIONS.values()
+    for one in section.figures
+}
+
+
 def figures_of(section):
-    return files_of("figures", [one.name for one in section.figures], "pdf", "png")
+    return files_of("figures", [one.name for one in section.figures], *FORMATS)
 
 
 def tables_of(section):
@@ -168,13 +196,7 @@ for _section in contents.SECTIONS.values():
             input:
                 summaries_of(_figure.of),
             output:
-                f"results/paper/figures/{_figure.name}.pdf",
-                report(
-                    f"results/paper/figures/{_figure.name}.png",
-                    caption="../workflow/report/caption.rst",
-                    category=_section.heading,
-                    labels={"kind": "figure", "name": _figure.name.replace("_", " ")},
-                ),
+                files_of_figure(_figure.name),
             log:
                 f"results/logs/figures/{_figure.name}.log",
             benchmark:
@@ -186,6 +208,7 @@ for _section in contents.SECTIONS.values():
             params:
                 inputs=summaries_of(_figure.of),
                 draws=_figure.draws,
+                look=CONFIG.figures.model_dump(mode="json", exclude={"formats"}),
                 caption=figure_caption,
                 code=code_of("figure.py", _figure.draws),
             message:
@@ -223,7 +246,7 @@ for _section in contents.SECTIONS.values():
                 inputs=summaries_of(_table.of),
                 makes=_table.makes,
                 heading=_section.heading,
-                caption=_table.caption.format(**FACTS),
+                caption=_table.caption_of(FACTS[_section.name]),
                 given=reported_of(_section, _table),
                 code=code_of("table.py", _table.makes),
             message:

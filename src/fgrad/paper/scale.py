@@ -9,27 +9,6 @@ if TYPE_CHECKING:
     from fgrad.plan.sections import Config, Experiment
 
 
-def facts(config: "Config") -> dict[str, str]:
-    """What was run, for captions that name it as ``{rates}`` or ``{functions}``.
-
-    Returns:
-        Where the learning rates are from, and what each section covers.
-    """
-    searched = config.learning_rates == "searched"
-    return {
-        "rates": "those that a search for each row found" if searched else "the published ones",
-        "quality": _direct(config) + ".",
-        "functions": functions(config),
-        "angles": angles(config),
-        "fc": fc(config),
-        "sota": sota(config),
-        "search_functions": search_functions(config),
-        "search_angles": search_angles(config),
-        "search_fc": search_fc(config),
-        "search_sota": search_sota(config),
-    }
-
-
 def quality(config: "Config") -> str:
     """Dimensions, numbers of tangents and samples."""
     return f"{_direct(config)}; exact law to n = {max(config.quality.exact.n):,}."
@@ -103,6 +82,70 @@ def _rates(config: "Config", networks: "Experiment | None" = None) -> str:
 
 def _seeds(seeds: tuple[int, ...]) -> str:
     return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+
+
+def facts(config: "Config") -> dict[str, dict[str, str]]:
+    """What the captions of a section's figures and tables say of its runs.
+
+    Returns:
+        Section → ``covers`` (all that was run), ``rates`` (which learning rates), ``mean`` and
+        ``log_mean`` (of what is drawn of its seeds, and on log scales; they begin with a small
+        letter), ``seeds``, ``samples``, ``steps`` and ``epochs``, as far as it has them.
+    """
+    rates = {
+        "published": "published learning rates",
+        "searched": "learning rates that a search found",
+    }[config.learning_rates]
+    steps = config.functions.steps
+    samples = sorted({block.samples for block in config.quality.direct}, reverse=True)
+    found: dict[str, dict[str, str]] = {
+        "concepts": {},
+        "quality": {
+            "samples": " or ".join(f"{count:,}" for count in samples),
+            "exact_samples": f"{config.quality.exact.samples:,}",
+        },
+        "functions": _averages(len(config.functions.seeds))
+        | {"steps": ", ".join(f"{steps[name]:,} ({name})" for name in config.functions.functions)},
+        "angles": _averages(len(config.angles.seeds))
+        | {
+            "samples": f"{config.angles.samples:,}",
+            "function": config.angles.function,
+            "steps": f"{steps[config.angles.function]:,}",
+        },
+    }
+    for name in ("fc", "sota"):
+        one: Experiment = getattr(config.networks, name)
+        found[name] = _averages(len(one.seeds)) | {"epochs": f"{one.epochs:,}"}
+    for name in ("functions", "angles", "fc", "sota", "networks"):
+        found[f"search_{name}"] = {}
+    covers = {
+        "quality": _direct(config) + ".",
+        "functions": functions(config),
+        "angles": angles(config),
+        "fc": fc(config),
+        "sota": sota(config),
+        "search_functions": search_functions(config),
+        "search_angles": search_angles(config),
+        "search_fc": search_fc(config),
+        "search_sota": search_sota(config),
+    }
+    return {
+        name: own | {"rates": rates, "covers": covers.get(name, "")} for name, own in found.items()
+    }
+
+
+def _averages(seeds: int) -> dict[str, str]:
+    """What figures draw of some seeds, in words."""
+    if seeds == 1:
+        return dict.fromkeys(("mean", "log_mean", "seeds"), "one seed")
+    if seeds == 2:
+        mean = "mean of two seeds, and a thin line or a dash for each"
+        return {"mean": mean, "log_mean": f"geometric {mean}", "seeds": "two seeds"}
+    return {
+        "mean": f"mean over {seeds} seeds with its 95 % interval",
+        "log_mean": f"geometric mean over {seeds} seeds with the 95 % interval of logarithms",
+        "seeds": f"{seeds} seeds",
+    }
 
 
 def _experiment(one: "Experiment") -> str:

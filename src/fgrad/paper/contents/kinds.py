@@ -5,8 +5,19 @@ are text that means the same in reStructuredText (report), Markdown (docs) and, 
 plain words, ``*emphasis*`` and double backquotes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+
+def filled(caption: str, facts: Mapping[str, str]) -> str:
+    """A caption with what was run, beginning with a capital.
+
+    >>> filled("{mean} of them", {"mean": "mean over 5 seeds"})
+    'Mean over 5 seeds of them'
+    """
+    text = caption.format_map(facts)
+    return text[:1].upper() + text[1:]
 
 
 @dataclass(frozen=True)
@@ -34,13 +45,18 @@ class Figure:
         name: of ``results/paper/figures/NAME.png``.
         draws: frames → matplotlib figure.
         of: summaries it shows, in the order ``draws`` takes their frames.
-        caption: what it shows, in words.
+        caption: what it shows, in words, with ``{fields}`` for what was run, see
+            `fgrad.paper.scale.facts`.
     """
 
     name: str
     draws: str
     of: tuple[str, ...]
     caption: str
+
+    def caption_of(self, facts: Mapping[str, str]) -> str:
+        """The caption with what was run filled in; its first letter is a capital."""
+        return filled(self.caption, facts)
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,10 @@ class Table:
     of: tuple[str, ...]
     caption: str
     metrics: tuple[str, ...] = ()
+
+    def caption_of(self, facts: Mapping[str, str]) -> str:
+        """The caption with what was run filled in; its first letter is a capital."""
+        return filled(self.caption, facts)
 
 
 @dataclass(frozen=True)
@@ -118,7 +138,8 @@ class Section:
     @property
     def judged_by(self) -> tuple[str, ...]:
         """Summaries that its claims need, each once."""
-        return tuple(dict.fromkeys(name for claim in self.claims for name in claim.of))
+        claims = (*self.claims, *([self.beside_published] if self.beside_published else []))
+        return tuple(dict.fromkeys(name for claim in claims for name in claim.of))
 
     @property
     def questions(self) -> list[dict[str, Any]]:

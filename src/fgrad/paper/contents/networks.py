@@ -16,6 +16,15 @@ ACCURACY_CAPTION = (
     "the run. "
 )
 
+EQUAL_TIME = (
+    "What the training of section {section} reaches in a given time on the machine of the run: "
+    "validation accuracy over the seconds of training up to each epoch, evaluation left out, mean "
+    "over the seeds; of the accuracy the {{mean}}; from epoch 1 on; a seed that has stopped keeps "
+    "its last value; crosses: a seed diverged. In mode sim, the default, that is the cost of the "
+    "simulation, see the figure of the time of an epoch. See the claim "
+    "*{name}-more-tangents-win-at-equal-time*."
+)
+
 FC = Section(
     "fc",
     number="4.4",
@@ -33,22 +42,28 @@ FC = Section(
             draws="fgrad.paper.figures.training:draw",
             of=("fc_curves",),
             caption="The paper, section 4.4: on fully connected networks of every width, more "
-            "tangents reach a lower training loss, the projection does no worse than the mean, and "
-            "the gap to backpropagation grows with the width. Mean over the seeds with 95 % "
-            "intervals, epoch 0 before any step; a seed that has stopped keeps its last value; "
-            "crosses: a seed diverged. The axis of the loss ends two decades below the lowest of "
-            "the forward gradients. See the claims *more-tangents-train-better*, "
-            "*projection-trains-better* and *gap-grows-with-width*.",
+            "tangents reach a lower training loss, the projection does no worse than the mean, "
+            "and the gap to backpropagation grows with the width. With {rates}; of the loss the "
+            "the {log_mean}; of the accuracy the {mean}; epoch 0 before any step; a seed that has "
+            "stopped keeps its last value; crosses: a seed diverged. The axis of the loss ends "
+            "two decades below the lowest of the forward gradients. See the claims "
+            "*more-tangents-train-better*, *projection-trains-better* and *gap-grows-with-width*.",
         ),
         Figure(
             "fc_tangents",
             draws="fgrad.paper.figures.tangents:draw",
             of=("fc",),
             caption="What the training of section 4.4 is worth on the test data: accuracy at the "
-            "epoch of the lowest validation loss. Mean over the seeds with 95 % intervals; dashed: "
-            "from the single tangent of the mean, whose direction is the projection's too, to the "
+            "epoch of the lowest validation loss, with {rates}: the {mean}; dotted: from the "
+            "single tangent of the mean, whose direction is the projection's too, to the "
             "projection. The claims *more-tangents-train-better*, *projection-trains-better* and "
             "*gap-grows-with-width* are decided from the training loss.",
+        ),
+        Figure(
+            "fc_equal_time",
+            draws="fgrad.paper.figures.equal_time:draw",
+            of=("fc_curves",),
+            caption=EQUAL_TIME.format(section="4.4", name="fc"),
         ),
     ),
     tables=(
@@ -62,7 +77,7 @@ FC = Section(
             "fc_accuracy",
             makes="fgrad.paper.tables.networks:accuracy",
             of=("fc",),
-            caption=ACCURACY_CAPTION + "{fc}",
+            caption=ACCURACY_CAPTION + "{covers}",
             metrics=("test_accuracy_percent",),
         ),
     ),
@@ -123,11 +138,11 @@ SOTA = Section(
             draws="fgrad.paper.figures.training:draw",
             of=("sota_curves",),
             caption="The paper, section 4.5: forward gradients train ResNet18 and ViT too, the "
-            "better the more tangents, but the gap to backpropagation grows with the size. Mean "
-            "over the seeds with 95 % intervals, epoch 0 before any step; a seed that has stopped "
-            "keeps its last value; crosses: a seed diverged. The axis of the loss ends two decades "
-            "below the lowest of the forward gradients. See the claims "
-            "*more-tangents-classify-better* and *gap-grows-with-size*.",
+            "better the more tangents, but the gap to backpropagation grows with the size. With "
+            "{rates}; of the loss the {log_mean}; of the accuracy the {mean}; epoch 0 before any "
+            "step; a seed that has stopped keeps its last value; crosses: a seed diverged. The "
+            "axis of the loss ends two decades below the lowest of the forward gradients. See the "
+            "claims *more-tangents-classify-better* and *gap-grows-with-size*.",
         ),
         Figure(
             "sota_tangents",
@@ -135,9 +150,9 @@ SOTA = Section(
             of=("sota",),
             caption="The paper, section 4.5: more tangents classify better, the projection at "
             "least as well as the mean, and the gap to backpropagation grows with the size. Test "
-            "accuracy at the epoch of the lowest validation loss: mean over the seeds with 95 % "
-            "intervals; dashed: from the single tangent of the mean, whose direction is the "
-            "projection's too, to the projection. See the claims *more-tangents-classify-better*, "
+            "accuracy at the epoch of the lowest validation loss, with {rates}: the {mean}; "
+            "dotted: from the single tangent of the mean, whose direction is the projection's "
+            "too, to the projection. See the claims *more-tangents-classify-better*, "
             "*projection-classifies-better* and *gap-grows-with-size*.",
         ),
         Figure(
@@ -145,11 +160,17 @@ SOTA = Section(
             draws="fgrad.paper.figures.epoch_time:draw",
             of=("fc", "sota"),
             caption="What an epoch of sections 4.4 and 4.5 costs on the machine of the run, which "
-            "no claim is about: seconds of training, evaluation left out, as multiples of the mean "
-            "of backpropagation (bp) on the same network and data set. Mean over the seeds with "
-            "95 % intervals. In mode sim, the default, the directional derivatives come from the "
-            "gradient of backpropagation, so this is the cost of the simulation; in mode fwad it "
-            "is that of forward mode.",
+            "no claim is about: seconds of training, evaluation left out, as multiples of the "
+            "mean of backpropagation (bp) on the same network and data set, the {mean}. In mode "
+            "sim, the default, the directional derivatives come from the gradient of "
+            "backpropagation, so this is the cost of the simulation; in mode fwad it is that of "
+            "forward mode.",
+        ),
+        Figure(
+            "sota_equal_time",
+            draws="fgrad.paper.figures.equal_time:draw",
+            of=("sota_curves",),
+            caption=EQUAL_TIME.format(section="4.5", name="sota"),
         ),
     ),
     tables=(
@@ -163,7 +184,7 @@ SOTA = Section(
             "sota_accuracy",
             makes="fgrad.paper.tables.networks:accuracy",
             of=("sota",),
-            caption=ACCURACY_CAPTION + "{sota}",
+            caption=ACCURACY_CAPTION + "{covers}",
             metrics=("test_accuracy_percent",),
         ),
     ),

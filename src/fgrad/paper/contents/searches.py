@@ -31,7 +31,6 @@ def _section(
         "fgrad.paper.tables.searches:found",
         "fgrad.paper.tables.searches:comparison",
     )
-    covered = f"{{{search}}}"  # of `fgrad.paper.scale.facts`
     return Section(
         search,
         number=number,
@@ -45,8 +44,10 @@ def _section(
         ),
         figures=figures,
         tables=(
-            Table(f"found_{of}", makes=found, of=(search,), caption=FOUND_CAPTION + covered),
-            Table(search, makes=comparison, of=(compared,), caption=COMPARISON_CAPTION + covered),
+            Table(f"found_{of}", makes=found, of=(search,), caption=FOUND_CAPTION + "{covers}"),
+            Table(
+                search, makes=comparison, of=(compared,), caption=COMPARISON_CAPTION + "{covers}"
+            ),
         ),
         claims=(
             Claim(
