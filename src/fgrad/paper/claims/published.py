@@ -60,7 +60,7 @@ def within_spread(
     known = [pair for pair in pairs if pair is not None]
     lost = [pair["name"] for pair in known if np.isinf(pair["ours"])]
     pairs_left = [pair for pair in known if np.isfinite(pair["ours"]) and pair["n_ours"] > 1]
-    text = f"{len(published)} published numbers"
+    text = f"{len(published)} published number{'s' * (len(published) != 1)}"
     if unlike:
         why = f"{text}, but the run is not the paper's: {unlike}"
         return Verdict("not decidable", why, tolerance)
