@@ -329,7 +329,7 @@ def test_not_decidable_where_the_run_is_too_small(summaries, name):
 
 def test_a_section_needs_its_own_summaries_alone(summaries):
     for section in contents.PAPER:
-        own = {name: summaries[name] for name in section.judged_by}
+        own = {name: summaries[name] for claim in section.claims for name in claim.of}
         judged = claims.judge(section.questions, own)
         assert [one["name"] for one in judged] == [claim.name for claim in section.claims]
         beyond = f"{section.number}, beyond the paper"

@@ -116,7 +116,7 @@ def trained(network: tuple[str, int | None, str], folder: Path) -> list[str]:
             columns |= {"train_seconds": np.where(epoch > 0, seconds, np.nan)}
             paths.append(str(folder / f"{model}{width}{dataset}{gradient}{k}{seed}.parquet"))
             stop = "diverged" if gradient == "mine" else "completed"
-            parquet.write(paths[-1], schemas.NETWORKS, columns, n=100, stop=stop)
+            parquet.write(paths[-1], schemas.NETWORKS, columns, run={"epochs": 5}, n=100, stop=stop)
     return paths
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from fgrad.paper.stats import half_width
+from fgrad.paper.evidence.stats import half_width
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image

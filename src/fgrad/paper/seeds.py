@@ -62,7 +62,7 @@ def networks(paths: Sequence[str]) -> pd.DataFrame:
 def _clock(path: str) -> tuple[Floats, Floats]:
     """Seconds of training up to each epoch, and the validation accuracy then."""
     frame = parquet.read(path)
-    return frame["train_seconds"].cumsum().to_numpy(), frame["val_accuracy"].to_numpy()
+    return frame["train_seconds"].fillna(0).cumsum().to_numpy(), frame["val_accuracy"].to_numpy()
 
 
 def of_descents(path: str) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def of_training(path: str) -> pd.DataFrame:
     row |= {"n": provenance["n"], "best_epoch": best["epoch"], "epochs": frame["epoch"].max()}
     row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, LOWEST))}
     row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
-    row |= {"seconds": frame[SECONDS].sum().sum(), "seed": provenance["run"]["seed"]}
+    row |= {"seconds": frame[SECONDS].sum().sum(), "seed": best["seed"]}
     row |= {"allowed": provenance["run"]["epochs"]}
     row |= {name: provenance["stop"] == name for name in ("completed", "stalled", "diverged")}
     return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
