@@ -107,7 +107,7 @@ def tables(folder, published: bool):
             made = resolve_name(one.makes)(*frames, **given)
             own = [str(folder / f"{one.name}.{kind}") for kind in ("csv", "md", "tex")]
             note = "3 of 264 runs were made by older code (a_b)."
-            write(made, *own, f"{section.heading}. {one.caption.format(**facts)}", note)
+            write(made, *own, f"{section.heading}. {one.caption_of(facts[section.name])}", note)
             paths.append(own[2])
     return paths
 
