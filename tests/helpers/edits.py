@@ -13,7 +13,7 @@ FUNCTION_PAPER = {
     "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
 SOTA_PAPER = {
-    "figure_sota_training": 1, "figure_sota_tangents": 1, "figure_epoch_time": 1,
+    "figure_sota_training": 1, "figure_sota_tangents": 1, "figure_sota_time": 1,
     "table_sota_learning_rates": 1, "table_sota_accuracy": 1,
     "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
@@ -22,7 +22,7 @@ ANGLE_PAPER = {
     "table_angle_learning_rates": 1, "table_angle_final_values": 1, "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
 NETWORK_PAPER = SOTA_PAPER | {
-    "figure_fc_training": 1, "figure_fc_tangents": 1,
+    "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_time": 1,
     "table_fc_learning_rates": 1, "table_fc_accuracy": 1, "judge_claims": 2,
 }  # fmt: skip
 
@@ -221,7 +221,7 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a seed": (
         edited("tests/tiny.yaml", "seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3", "seeds: [0, 1]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3"),
-        {"train_network": 4, "summarize": 2, "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_epoch_time": 1,
+        {"train_network": 4, "summarize": 2, "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_time": 1,
          "table_fc_learning_rates": 1, "table_fc_accuracy": 1, "judge_claims": 1, "collect_claims": 1},
     ),
     "the formula of a descent": (
