@@ -9,7 +9,7 @@ from typing import Any
 
 from fgrad.errors import ConfigError
 from fgrad.options.base import JobOptions
-from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.store import files, identity, interrupts, lease, log, parquet, schemas
@@ -19,6 +19,7 @@ from fgrad.store.fingerprint import Watch
 SCHEMAS: Mapping[type[JobOptions], schemas.Schema] = {
     QualityRun: schemas.QUALITY,
     FunctionRun: schemas.FUNCTIONS,
+    FunctionComparison: schemas.COMPARISON,
     TrainRun: schemas.NETWORKS,
     FunctionSearch: schemas.FUNCTION_ROW | schemas.SEARCH,
     NetworkSearch: schemas.NETWORK_ROW | schemas.SEARCH,

@@ -63,14 +63,14 @@ def test_nothing_to_do(finished):
             "lr_search_functions",
             {
                 "search_function": 8,
-                "descend_function": 16,
+                "compare_rates": 8,
                 "collect_searches": 1,
                 "figure_found_rates": 1,
             },
         ),
         (
             "lr_search_angles",
-            {"search_function": 3, "descend_function": 6, "figure_search_angles": 1},
+            {"search_function": 3, "compare_rates": 3, "figure_search_angles": 1},
         ),
         ("lr_search_fc", {"search_network": 4, "train_network": 40, "table_search_fc": 1}),
         (
@@ -90,8 +90,8 @@ PAPERS = {
     "angles": {"measure_quality": 6, "descend_function": 14},
     "fc": {"prepare_data": 1, "train_network": 72},
     "sota": {"prepare_data": 2, "train_network": 96},
-    "lr_search_functions": {"search_function": 264, "descend_function": 528},
-    "lr_search_angles": {"search_function": 14, "descend_function": 28},
+    "lr_search_functions": {"search_function": 264, "compare_rates": 264},
+    "lr_search_angles": {"search_function": 14, "compare_rates": 14},
     "lr_search_fc": {"prepare_data": 1, "search_network": 24, "train_network": 240},
     "lr_search_sota": {"prepare_data": 2, "search_network": 32, "train_network": 320},
 }

@@ -5,6 +5,7 @@ Source: the paper, section 4.2.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,12 @@ from fgrad.gradients.estimators import (
     draw,
     forward_derivatives,
 )
-from fgrad.options.functions import FunctionRun, FunctionTask
+from fgrad.options.functions import (
+    FunctionComparison,
+    FunctionRun,
+    FunctionTask,
+    UnratedFunctionRun,
+)
 from fgrad.problems.registry import FUNCTIONS
 from fgrad.store.context import Context, Progress, Result
 
@@ -140,10 +146,32 @@ def descend_all(
 def compute(run: FunctionRun, context: Context) -> Result:
     """Compute a run on one thread; one row for each seed and step, angle by angle."""
     torch.set_num_threads(1)
+    columns, stops = _rows(run, run.lr, context)
+    return _result(run, columns, stops)
+
+
+def compare(run: FunctionComparison, context: Context) -> Result:
+    """Compute what both rates of a row reach; rows as of `compute`, with the rate's ``source``."""
+    torch.set_num_threads(1)
+    rates = {"found": run.lr} | ({"published": run.published} if run.published else {})
+    parts, stops = [], []
+    for source, lr in rates.items():
+        columns, own = _rows(run, lr, context)
+        length = len(columns["value"])
+        parts.append(columns | {"lr": np.full(length, lr), "source": np.full(length, source)})
+        stops += [stop | {"source": source} for stop in own]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _result(run, columns, stops)
+
+
+def _rows(
+    run: UnratedFunctionRun, lr: float, context: Context
+) -> tuple[dict[str, npt.NDArray[np.generic]], list[dict[str, Any]]]:
+    """What varies from row to row of a run, and where and why each of its descents stopped."""
     columns: dict[str, list[npt.NDArray[np.generic]]] = {}
     stops = []
     for angle in run.angle or (None,):
-        descent = descend(run, angle, context.progress)
+        (descent,) = descend_all(run, [lr], run.seeds, angle, context.progress)
         for seed, values, reason in zip(run.seeds, descent.values, descent.stops, strict=True):
             length = len(values)
             stops.append({"angle_deg": angle, "seed": seed, "steps": length - 1, "stop": reason})
@@ -152,10 +180,17 @@ def compute(run: FunctionRun, context: Context) -> Result:
             columns.setdefault("seed", []).append(np.full(length, seed))
             if angle is not None:
                 columns.setdefault("angle_deg", []).append(np.full(length, angle))
+    return {key: np.concatenate(parts) for key, parts in columns.items()}, stops
+
+
+def _result(
+    run: FunctionRun | FunctionComparison,
+    columns: dict[str, npt.NDArray[np.generic]],
+    stops: list[dict[str, Any]],
+) -> Result:
     fixed = {"function": run.function, "n": run.n, "gradient": run.gradient, "k": run.k}
-    arrays = {key: np.concatenate(parts) for key, parts in columns.items()}
     facts = {"device": "cpu", "threads": 1, "stop": stops}
-    return Result(fixed | {"angle_deg": None, "lr": run.lr} | arrays, facts)
+    return Result(fixed | {"angle_deg": None, "lr": run.lr} | columns, facts)
 
 
 class StoppingRule:

@@ -77,6 +77,24 @@ class FunctionRun(UnratedFunctionRun):
     """Learning rate."""
 
 
+class UnratedComparison(UnratedFunctionRun):
+    """Descents with a row's two rates, the one of which is still searched for."""
+
+    published: Rate | None = None
+    """Published learning rate of the row, if there is one."""
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        return ("fgrad.experiments.descent:compare", *self.named())
+
+
+class FunctionComparison(UnratedComparison):
+    """Descents with the found and the published learning rate of a table row: one job."""
+
+    lr: Rate
+    """Learning rate that the search found."""
+
+
 class FunctionSearchOptions(SearchOptions):
     """How the learning rate of a descent is searched for."""
 

@@ -16,8 +16,8 @@ def _time(of: str, number: str) -> Figure:
         f"{of}_time",
         draws="fgrad.paper.figures.epoch_time:draw",
         of=(of,),
-        caption=f"What an epoch of section {number} costs on the machine of the run, which no claim "
-        "is about: seconds of training, evaluation left out, as multiples of the mean of "
+        caption=f"What an epoch of section {number} costs on the machine of the run, which no "
+        "claim is about: seconds of training, evaluation left out, as multiples of the mean of "
         "backpropagation (bp) on the same network and data set. Mean over the seeds with 95 % "
         "intervals. In mode sim, the default, the directional derivatives come from the gradient "
         "of backpropagation, so this is the cost of the simulation; in mode fwad it is that of "
