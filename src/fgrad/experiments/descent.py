@@ -3,8 +3,9 @@
 Source: the paper, section 4.2.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from fgrad.gradients.estimators import (
     coefficients,
     combine,
     draw,
+    factor,
     forward_derivatives,
 )
 from fgrad.options.functions import (
@@ -35,7 +37,10 @@ BLOCK = 64
 ELEMENTS = 2**18
 """Tangent entries of one seed drawn at a time, about."""
 
-Step = Callable[[Tensor, Tensor | None], Tensor]
+OfStep = tuple[Tensor, tuple[Tensor, ...] | None]
+"""Tangents of a step [S, k, n], and what was made of them before."""
+
+Step = Callable[[Tensor, OfStep | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -118,15 +123,19 @@ def descend_all(
         values[0] = start
         rule = StoppingRule(start, task.patience)
         done, active = 0, np.arange(len(rates))
+        drawn: Iterator[OfStep | None] = repeat(None)
         while done < task.steps and len(active):
-            tangents = None
             if task.k is not None:
                 tangents = draw(approach, (block, task.k, task.n), generators, angle)
+                drawn = _each_step(approach, tangents.transpose(0, 1).contiguous())
             found = torch.empty(min(block, task.steps - done), *x.shape[:2], device=device)
-            for i in range(len(found)):
-                g = step(x, None if tangents is None else tangents[:, i])
-                x = x.addcmul_(g, lr, value=-1)
-                found[i] = function.value(x)
+            for values_of in found.split(max(1, ELEMENTS // x.numel())):
+                # few operations are what a small step costs: values of many steps are one
+                path = x.new_empty(len(values_of), *x.shape)
+                for new in path:
+                    g = step(x, next(drawn))
+                    x = torch.addcmul(x, g, lr, value=-1, out=new)
+                values_of.copy_(function.value(path))
             last = done + len(found)
             values[done + 1 : last + 1, :, active] = found.cpu().numpy()
             done = last
@@ -242,30 +251,38 @@ def _approach(task: FunctionTask, angle: float | None) -> Approach:
 
 
 def _step(task: FunctionTask, approach: Approach) -> Step:
-    """(x [S, R, n], tangents [S, k, n] or None) → gradient estimate [S, R, n]."""
+    """(x [S, R, n], tangents or None) → gradient estimate [S, R, n]."""
     function = FUNCTIONS[task.function]
 
-    def gradient(x: Tensor, tangents: Tensor | None = None) -> Tensor:
+    def gradient(x: Tensor, of_step: OfStep | None = None) -> Tensor:
         if function.gradient is not None:
             return function.gradient(x)
         with torch.inference_mode(False):
             return backpropagation(function.value, x.clone())
 
-    def estimate(tangents: Tensor, derivatives: Tensor) -> Tensor:
-        return combine(coefficients(approach, tangents, derivatives), tangents)
+    def estimate(of_step: OfStep, derivatives: Tensor) -> Tensor:
+        tangents, known = of_step
+        return combine(coefficients(approach, tangents, derivatives, known), tangents)
 
-    def simulated(x: Tensor, tangents: Tensor | None) -> Tensor:
-        assert tangents is not None
-        return estimate(tangents, gradient(x) @ tangents.mT)
+    def simulated(x: Tensor, of_step: OfStep | None) -> Tensor:
+        assert of_step is not None
+        return estimate(of_step, gradient(x) @ of_step[0].mT)
 
-    def forward(x: Tensor, tangents: Tensor | None) -> Tensor:
-        assert tangents is not None
-        each = tangents.unsqueeze(1).expand(-1, x.shape[1], -1, -1)
-        return estimate(tangents, forward_derivatives(function.value, x, each))
+    def forward(x: Tensor, of_step: OfStep | None) -> Tensor:
+        assert of_step is not None
+        each = of_step[0].unsqueeze(1).expand(-1, x.shape[1], -1, -1)
+        return estimate(of_step, forward_derivatives(function.value, x, each))
 
     if task.k is None:
         return gradient
     return simulated if task.mode == "sim" else forward
+
+
+def _each_step(approach: Approach, tangents: Tensor) -> Iterator[OfStep]:
+    """Tangents [steps, S, k, n] step by step; what takes tangents alone is done for all at once."""
+    known = factor(approach, tangents)
+    for i, own in enumerate(tangents):
+        yield own, None if known is None else tuple(part[i] for part in known)
 
 
 def _reason(values: npt.NDArray[np.float32], steps: int) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from fgrad.errors import one_of
 from fgrad.gradients.approach import bounded
-from fgrad.gradients.registry import SAMPLERS
+from fgrad.gradients.registry import FACTORS, SAMPLERS
 from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Several, Unique
 from fgrad.options.gradient import GradientTask
 from fgrad.options.search import SearchOptions
@@ -56,7 +56,8 @@ class FunctionTask(GradientTask):
     def named(self) -> list[str]:
         """Definitions that names among the options stand for."""
         at_angle = [SAMPLERS.where["angle"]] if self.angle else []
-        return [FUNCTIONS.where[self.function], *self.gradient_code(), *at_angle]
+        factors = [FACTORS.where[name] for name in FACTORS if name == self.how.aggregation]
+        return [FUNCTIONS.where[self.function], *self.gradient_code(), *at_angle, *factors]
 
 
 class UnratedFunctionRun(FunctionTask, JobOptions):
