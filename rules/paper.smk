@@ -238,6 +238,7 @@ rule judge_claims:
         inputs=judged_by,
         claims=claims_of,
         scale=covered_by,
+        tuned=CONFIG.learning_rates == "searched",
         caption=verdicts_caption,
         code=code_of_claims,
     message:

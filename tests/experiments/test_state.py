@@ -1,6 +1,8 @@
 """Schedules, optimisers, statistics and precision of a training."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -23,7 +25,13 @@ def rates(monkeypatch) -> list[float]:
         optimizer.register_step_pre_hook(lambda o, *_: found.append(o.param_groups[0]["lr"]))
         return optimizer
 
+    class Watched(state.PlainSGD):
+        def step(self):
+            found.append(self.lr)
+            super().step()
+
     monkeypatch.setattr(state, "_optimizer", watched)
+    monkeypatch.setattr(state, "PlainSGD", Watched)
     return found
 
 
@@ -78,13 +86,41 @@ def test_on_a_plateau_the_rate_falls_after_half_of_the_patience(patience, wait, 
     ],
 )
 def test_optimisers_are_what_they_are_called(name, kind, options, data, run):
-    one = State(run(optimizer=name, lr=0.25), data)
+    one = State(run(optimizer=name, lr=0.25, schedule="exponential"), data)
     assert type(one.optimizer) is kind
     (group,) = one.optimizer.param_groups
     assert group["lr"] == 0.25
     assert {key: group[key] for key in options} == options
     assert {id(p) for p in group["params"]} == {id(p) for p in one.chain.parameters()}
     assert not group.get("dampening")
+
+
+@pytest.mark.parametrize("k", [None, 16])
+def test_plain_sgd_is_torchs_to_the_last_bit(k, data, run):
+    """Without momentum, weight decay and schedule there is nothing else to it."""
+    ours = State(run(gradient="frog" if k else "bp", k=k, lr=0.05), data)
+    theirs = State(run(gradient="frog" if k else "bp", k=k, lr=0.05), data)
+    assert type(ours.optimizer) is state.PlainSGD
+    theirs.optimizer = torch.optim.SGD(theirs.chain.parameters(), 0.05)
+    for one in (ours, theirs):
+        one.step_through()
+    pairs = zip(ours.chain.parameters(), theirs.chain.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_training_imports_no_compiler():
+    """What `torch.optim` brings with its first optimiser takes a second of every job."""
+    code = (
+        "import sys; from fgrad.experiments.training import train;"
+        "from fgrad.experiments.state import State; from fgrad.options.networks import TrainRun;"
+        "from fgrad.problems.data import Split; import torch;"
+        "s = Split(torch.randn(8, 1, 28, 28), torch.zeros(8, dtype=torch.long));"
+        "run = TrainRun(model='resnet18', reduce=16, gradient='frog', k=2, lr=0.1, epochs=1);"
+        "train(run, (s, s, s));"
+        "print([name for name in ('torch._dynamo', 'torchvision') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("perturb", ["activations", "weights"])

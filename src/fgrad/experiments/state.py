@@ -70,10 +70,16 @@ class State:
             self.chain, run.approach, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
             sampling=run.sampling, chunk=run.chunk,
         )  # fmt: skip
-        self.optimizer = _optimizer(run.optimizer, self.chain, run.lr)
-        self.schedule, self.each_step = _schedule(
-            run.schedule, self.optimizer, run.epochs, run.patience
-        )
+        self.optimizer: PlainSGD | torch.optim.Optimizer
+        self.schedule: Any = None
+        self.each_step = False
+        if (run.optimizer, run.schedule) == ("sgd", "constant"):
+            self.optimizer = PlainSGD(self.chain, run.lr)
+        else:
+            self.optimizer = _optimizer(run.optimizer, self.chain, run.lr)
+            self.schedule, self.each_step = _schedule(
+                run.schedule, self.optimizer, run.epochs, run.patience
+            )
         nothing = dict.fromkeys(STATISTICS, math.nan)
         self.no_statistics: Epoch = nothing if run.statistics else {}
 
@@ -127,7 +133,7 @@ class State:
         """Move the schedules that are counted in epochs."""
         if isinstance(self.schedule, lr_scheduler.ReduceLROnPlateau):
             self.schedule.step(val_loss)
-        elif trained and not self.each_step:
+        elif self.schedule and trained and not self.each_step:
             self.schedule.step()
 
     def wait(self) -> None:
@@ -167,10 +173,38 @@ class State:
         return history
 
     def _parts(self) -> dict[str, Any]:
-        return {"chain": self.chain, "optimizer": self.optimizer, "schedule": self.schedule}
+        parts = {"chain": self.chain, "optimizer": self.optimizer, "schedule": self.schedule}
+        return {name: part for name, part in parts.items() if part is not None}
 
     def _generators(self) -> dict[str, torch.Generator]:
         return {"order": self.order, "tangents": self.tangents, "crops": self.crops}
+
+
+class PlainSGD:
+    """θ ← θ − η g, the paper's; the first optimiser of `torch.optim` costs a second of imports.
+
+    Args:
+        chain: whose parameters θ move.
+        lr: η.
+    """
+
+    def __init__(self, chain: nn.Module, lr: float) -> None:
+        self.parameters, self.lr = list(chain.parameters()), lr
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter against its ``.grad``."""
+        gradients = [p.grad for p in self.parameters]
+        torch._foreach_add_(self.parameters, gradients, alpha=-self.lr)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: it has no memory."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        if state:
+            raise ValueError("the state of another optimiser")
 
 
 def _optimizer(name: str, chain: nn.Module, lr: float) -> torch.optim.Optimizer:

@@ -15,7 +15,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fgrad.gradients.solve import Factor, cholesky, in_float32, in_float64, substitute
+from fgrad.gradients.solve import (
+    Factor,
+    cholesky,
+    factorise,
+    in_float32,
+    in_float64,
+    substitute,
+)
 
 
 def sum_(tangents: Tensor, derivatives: Tensor) -> Tensor:
@@ -92,7 +99,7 @@ def projection(
     found = None if known is None else (known[0].reshape(-1, m, m), known[1].reshape(-1))
     few = _few(m, v)
     if few and apart:
-        coefficients = substitute((found or cholesky(v))[0], d, sizes)
+        coefficients = substitute((found or factorise(v))[0], d, sizes)
     else:
         coefficients = (in_float32 if few else in_float64)(v, d, sizes, found)
     if m < k:

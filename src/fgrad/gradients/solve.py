@@ -93,8 +93,6 @@ def on_rows(chosen: Tensor, solve: Callable[..., Tensor], *batches: Tensor) -> T
 def cholesky(v: Tensor) -> Factor:
     """Lower Cholesky factor L of the Gram matrix, v vᵀ = L Lᵀ, and how far from dependent v is.
 
-    Left-looking by blocks of rows: only the lower half of the Gram matrix is ever computed.
-
     Args:
         v: [*T, k, n].
 
@@ -102,26 +100,35 @@ def cholesky(v: Tensor) -> Factor:
         L [*T, k, k], and the smallest sine of an angle between a tangent and the span of those
         before it, min Lᵢᵢ/‖Lᵢ‖ [*T]; zero where the factorisation breaks down.
     """
-    *batch, k, _ = v.shape
-    if k <= BLOCK:
-        factor, info = torch.linalg.cholesky_ex(v @ v.mT)
-        sound = info == 0
-    else:
-        factor, sound = v.new_zeros(*batch, k, k), torch.ones(batch, dtype=torch.bool).to(v.device)
-        for i in range(0, k, BLOCK):
-            j = min(i + BLOCK, k)
-            panel = v[..., i:, :] @ v[..., i:j, :].mT
-            if i:
-                panel -= factor[..., i:, :i] @ factor[..., i:j, :i].mT
-            corner, info = torch.linalg.cholesky_ex(panel[..., : j - i, :])
-            sound &= info == 0
-            factor[..., i:j, i:j] = corner
-            if j < k:
-                factor[..., j:, i:j] = torch.linalg.solve_triangular(
-                    corner.mT, panel[..., j - i :, :], upper=True, left=False
-                )
+    factor, failures = factorise(v)
     sine = (factor.diagonal(dim1=-2, dim2=-1) / factor.norm(dim=-1)).amin(-1)
-    return factor, sine.where(sound, 0)
+    return factor, sine.where(failures == 0, 0)
+
+
+def factorise(v: Tensor) -> tuple[Tensor, Tensor]:
+    """L of `cholesky`, and where it breaks down: not zero [*T].
+
+    Left-looking by blocks of rows: only the lower half of the Gram matrix is ever computed.
+    """
+    k = v.shape[-2]
+    if k <= BLOCK:
+        factor, failures = torch.linalg.cholesky_ex(v @ v.mT)
+        return factor, failures
+    factor = v.new_zeros(*v.shape[:-1], k)
+    failures = torch.zeros(v.shape[:-2], dtype=torch.int32, device=v.device)
+    for i in range(0, k, BLOCK):
+        j = min(i + BLOCK, k)
+        panel = v[..., i:, :] @ v[..., i:j, :].mT
+        if i:
+            panel -= factor[..., i:, :i] @ factor[..., i:j, :i].mT
+        corner, info = torch.linalg.cholesky_ex(panel[..., : j - i, :])
+        failures += info
+        factor[..., i:j, i:j] = corner
+        if j < k:
+            factor[..., j:, i:j] = torch.linalg.solve_triangular(
+                corner.mT, panel[..., j - i :, :], upper=True, left=False
+            )
+    return factor, failures
 
 
 def substitute(factor: Tensor, d: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -49,28 +50,24 @@ def half_width(std: pd.Series, count: pd.Series, confidence: float = CONFIDENCE)
     return half
 
 
-def worse(a: pd.DataFrame, b: pd.DataFrame, value: str, level: float) -> pd.Series:
-    """Whether a's mean is above b's, by a one-sided Welch test from the summaries.
+def welch(a: pd.DataFrame, b: pd.DataFrame, value: str) -> npt.NDArray[np.float64]:
+    """Values p of one-sided Welch tests from summaries, that a's mean is above b's by chance.
 
     Args:
         a: rows with ``count``, ``value_mean``, ``value_std``.
         b: likewise, row by row beside a.
         value: which value.
-        level: significance level of each test.
 
     Returns:
-        True where a is significantly above b; where neither varies, where a's mean is above b's by
-        more than a millionth. An infinite or missing mean is above every finite one.
+        p of each row; where neither varies, 0 or 1 as a's mean is above b's by more than a
+        millionth or not.
     """
     x, y = (side[f"{value}_mean"].to_numpy(dtype=float) for side in (a, b))
     sx, sy = (side[f"{value}_std"].fillna(0).to_numpy(dtype=float) for side in (a, b))
     nx, ny = (side["count"].to_numpy(dtype=float) for side in (a, b))
-    fixed = (sx == 0) & (sy == 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = stats.ttest_ind_from_stats(
             x, sx, nx, y, sy, ny, equal_var=False, alternative="greater"
         )[1]
-        beyond = x - y > 1e-6 * np.maximum(np.abs(x), np.abs(y))
-    above = np.where(fixed, beyond, p < level)
-    above = np.where(np.isfinite(x), above, np.isfinite(y)) & np.isfinite(y)
-    return pd.Series(above, index=a.index)
+    beyond = x - y > 1e-6 * np.maximum(np.abs(x), np.abs(y))
+    return np.where((sx == 0) & (sy == 0), np.where(beyond, 0.0, 1.0), p)

@@ -8,22 +8,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fgrad.paper import seeds
 from fgrad.paper.results import each
+from fgrad.paper.seeds import NETWORK, REACHED, SECONDS, SETTING
 from fgrad.paper.stats import describe, half_width
 from fgrad.problems.functions import resolution
-from fgrad.problems.registry import FUNCTIONS
 from fgrad.store import parquet, schemas
-
-SOLVED = 1e-6
-"""Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
 
 CURVE_POINTS = 160
 """Steps kept of a descent curve, half of them spaced evenly and half on a log scale."""
 
-NETWORK = ["experiment", "model", "width", "dataset", "gradient", "k", "lr"]
-REACHED = ["val_loss", "val_accuracy", "test_loss", "test_accuracy"]
-SECONDS = ["train_seconds", "eval_seconds"]
-SETTING = ["function", "n", "gradient", "k", "angle_deg", "lr"]
 ROW = ["experiment", "model", "width", "dataset", "function", "n", "gradient", "k", "angle_deg"]
 """What names a row of a table of learning rates, of networks or of functions."""
 
@@ -61,7 +55,7 @@ def functions(paths: Sequence[str]) -> pd.DataFrame:
         starting gap, `SOLVED` at least) and ``steps``, and how many seeds ``completed``,
         ``stalled``, ``diverged``.
     """
-    frame = pd.concat(each(_seeds, paths, schemas.FUNCTIONS), ignore_index=True)
+    frame = pd.concat(each(seeds.of_descents, paths, schemas.FUNCTIONS), ignore_index=True)
     by = [*SETTING, "start", "minimum", "degenerate"]
     described = describe(frame, by, ["final", "best", "gap", "log_left", "steps"])
     counts = frame.groupby(SETTING, dropna=False, sort=False)[
@@ -90,7 +84,7 @@ def networks(paths: Sequence[str]) -> pd.DataFrame:
         ``val_accuracy``, ``test_loss``, ``test_accuracy`` in it, ``epochs``, ``train_seconds`` and
         ``eval_seconds`` (of an epoch), and how many seeds ``completed``, ``stalled``, ``diverged``.
     """
-    frame = pd.concat(each(_trained, paths, schemas.NETWORKS), ignore_index=True)
+    frame = pd.concat(each(seeds.of_training, paths, schemas.NETWORKS), ignore_index=True)
     by = [*NETWORK, "n"]
     values = [*REACHED, "train_loss", "log_train_loss", "best_epoch", "epochs", *SECONDS]
     described = describe(frame, by, values)
@@ -200,33 +194,9 @@ def _quality(path: str) -> pd.DataFrame:
     return frame
 
 
-def _seeds(path: str) -> pd.DataFrame:
-    return _by_seed(parquet.read(path), parquet.provenance(path)["stop"])
-
-
-def _by_seed(frame: pd.DataFrame, stopped: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """A row for each descent of a run."""
-    stops = pd.DataFrame(stopped).astype({"angle_deg": float})
-    groups = frame.groupby([*SETTING, "seed"], dropna=False, sort=False)["value"]
-    with np.errstate(invalid="ignore"):
-        seeds = groups.agg(start="first", best="min").reset_index()
-        seeds["final"] = groups.apply(lambda values: values.iloc[-1]).to_numpy()
-    # A diverged seed has no finite value to average: infinity keeps it visible in every mean.
-    seeds["final"] = seeds["final"].fillna(np.inf)
-    seeds = seeds.merge(stops, on=["angle_deg", "seed"])
-    minimum, degenerate = _known(frame)
-    for reason in ("completed", "stalled", "diverged"):
-        seeds[reason] = seeds["stop"] == reason
-    seeds["gap"] = seeds["final"] - minimum
-    with np.errstate(invalid="ignore"):
-        left = seeds["gap"] / (seeds["start"] - minimum)
-        seeds["log_left"] = np.log10(np.maximum(left, SOLVED))
-    return seeds.assign(minimum=minimum, degenerate=degenerate)
-
-
 def _curve(path: str) -> pd.DataFrame:
     frame = parquet.read(path)
-    minimum, degenerate = _known(frame)
+    minimum, degenerate = seeds.known(frame)
     parts = []
     for _, part in frame.groupby("angle_deg", dropna=False, sort=False):
         table = part.pivot(index="step", columns="seed", values="value").astype(float)
@@ -267,25 +237,6 @@ def _epochs(path: str) -> pd.DataFrame:
     return frame
 
 
-def _trained(path: str) -> pd.DataFrame:
-    frame = parquet.read(path)
-    provenance = parquet.provenance(path)
-    best = frame.iloc[int(frame["val_loss"].fillna(np.inf).to_numpy().argmin())]
-    lowest = frame["train_loss"].min()
-    row = {name: best[name] for name in [*NETWORK, *REACHED]}
-    row |= {"n": provenance["n"], "best_epoch": best["epoch"], "epochs": frame["epoch"].max()}
-    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, 1e-12))}
-    row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
-    row |= {name: provenance["stop"] == name for name in ("completed", "stalled", "diverged")}
-    return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
-
-
-def _known(frame: pd.DataFrame) -> tuple[float, bool]:
-    """Minimum of the function of a run, and whether it is constant in that dimension."""
-    function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
-    return function.minimum(n), function.degenerate_n == n
-
-
 def _trials(path: str) -> pd.DataFrame:
     """The trials of a search, with what it found."""
     known = parquet.provenance(path)
@@ -305,7 +256,7 @@ def _of_rates(path: str) -> pd.DataFrame:
             stops = [stop for stop in made["stop"] if stop["source"] == source]
             parts.append(_of_descents(own, stops).assign(source=source))
         return pd.concat(parts, ignore_index=True)
-    own = _trained(path).drop(columns="n").rename(columns={"val_loss": "value"})
+    own = seeds.of_training(path).drop(columns="n").rename(columns={"val_loss": "value"})
     own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
     own["seed"] = made["run"]["seed"]
     return _with_log_gap(own, 0.0).assign(source=Path(path).parent.name, degenerate=False)
@@ -313,13 +264,13 @@ def _of_rates(path: str) -> pd.DataFrame:
 
 def _of_descents(frame: pd.DataFrame, stops: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """A row for each seed of a row's descents, the mean of its angles where it has several."""
-    seeds = _by_seed(frame, stops)
+    each_seed = seeds.by_seed(frame, stops)
     by = ["function", "n", "gradient", "k", "lr", "seed"]
-    angles = seeds.groupby("seed")["angle_deg"].nunique().max()
+    angles = each_seed.groupby("seed")["angle_deg"].nunique().max()
     if angles < 2:
         by.insert(4, "angle_deg")
-    own = seeds.groupby(by, dropna=False, sort=False)["final"].mean().reset_index()
-    minimum, degenerate = float(seeds["minimum"].iloc[0]), bool(seeds["degenerate"].iloc[0])
+    own = each_seed.groupby(by, dropna=False, sort=False)["final"].mean().reset_index()
+    minimum, degenerate = each_seed[["minimum", "degenerate"]].iloc[0]
     own = own.rename(columns={"final": "value"})
     if angles > 1:
         own["angle_deg"] = np.nan

@@ -57,7 +57,6 @@ def resnet18(
     channels: int, size: int, classes: int, width: int | None = None, reduce: int = 1
 ) -> nn.Sequential:
     """Torchvision's ResNet18: stem, four layers of two basic blocks, pooling with classifier."""
-    from torchvision.models.resnet import BasicBlock
 
     def layer(inputs: int, outputs: int) -> nn.Sequential:
         stride = 1 if inputs == outputs else 2
@@ -65,8 +64,8 @@ def resnet18(
         if stride > 1:
             projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
             shortcut = nn.Sequential(projection, nn.BatchNorm2d(outputs))
-        first = BasicBlock(inputs, outputs, stride, shortcut)
-        return nn.Sequential(first, BasicBlock(outputs, outputs))
+        first = _Basic(inputs, outputs, stride, shortcut)
+        return nn.Sequential(first, _Basic(outputs, outputs))
 
     first = max(1, 64 // reduce)
     chain = _chain(
@@ -126,6 +125,28 @@ def mlpmixer(
         **dict(zip(names[1:-1], mixers[1:-1], strict=True)),
         mixer8=nn.Sequential(mixers[-1], head),
     )
+
+
+class _Basic(nn.Module):
+    """Torchvision's basic block: two 3 × 3 convolutions with batch norm beside a shortcut."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, shortcut: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += identity
+        joined: Tensor = self.relu(out)
+        return joined
 
 
 class _Embedding(nn.Module):

@@ -15,9 +15,21 @@ import pandas as pd
 
 from fgrad.store.files import atomic
 
+HEADINGS = {
+    "evidence": "Evidence",
+    "tolerance": "Test",
+    "null": "Null hypothesis",
+    "power": "Power",
+    "note": "Note",
+}
+"""What is said of a verdict, in this order."""
+
 
 def judge(
-    claims: Sequence[Mapping[str, Any]], frames: Mapping[str, pd.DataFrame], note: str = ""
+    claims: Sequence[Mapping[str, Any]],
+    frames: Mapping[str, pd.DataFrame],
+    note: str = "",
+    tuned: bool = False,
 ) -> list[dict[str, str]]:
     """Every claim with its verdict.
 
@@ -25,7 +37,10 @@ def judge(
         claims: plain values, as `fgrad.paper.contents.Section.questions` gives them.
         frames: the summaries they are judged by, by name.
         note: said of the evidence of each.
+        tuned: whether the learning rates are of these runs' own steps and epochs; the published
+            ones are of the paper's.
     """
+    frames = {name: frame.assign(tuned=tuned) for name, frame in frames.items()}
     judged = []
     for claim in claims:
         verdict = resolve_name(claim["check"])(*(frames[name] for name in claim["of"]))
@@ -53,8 +68,10 @@ def write(judged: list[dict[str, str]], markdown: str, as_json: str, scale: str)
             f"Section {one['section']}. {one['statement']}",
             "",
         ]
-        lines += [f"- Evidence: {one['evidence']}", f"- Tolerance: {one['tolerance']}"]
-        lines += [f"- Note: {one['note']}", ""] if "note" in one else [""]
+        for name in ("evidence", "tolerance", "null", "power", "note"):
+            if one.get(name):
+                lines.append(f"- {HEADINGS[name]}: {one[name]}")
+        lines.append("")
     content = {
         markdown: "\n".join(lines),
         as_json: json.dumps(judged, indent=2, ensure_ascii=False) + "\n",

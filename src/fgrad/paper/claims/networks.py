@@ -1,76 +1,153 @@
 """Claims of sections 4.4 and 4.5: networks, decided from whatever data the run used."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from fgrad.paper.claims.check import (
-    Verdict,
-    monotone,
-    projection_against_mean,
-    undecidable,
-    with_single,
-)
+from fgrad.paper.claims import paired, trend
+from fgrad.paper.claims.check import Verdict, cell_name, undecidable, with_single
+from fgrad.paper.claims.share import rarely
+
+TUNED_FOR = 200
+"""Epochs, at most, that the published learning rates were tuned for."""
 
 CELL = ["model", "width", "dataset"]
-LOSS = "log₁₀ of the lowest training loss"
-ACCURACY = "test accuracy at the lowest validation loss"
+
+DIVERGED = 0.05
+"""Part of the runs that may diverge."""
 
 
-def more_tangents_train_better(frame: pd.DataFrame) -> Verdict:
-    """Whether the lowest training loss falls with k, for each network and gradient."""
-    return _more_tangents(frame, "log_train_loss", 1, -12.0, LOSS)
+def _losses(frame: pd.DataFrame) -> pd.Series:
+    return frame["log_train_loss"]
 
 
-def projection_trains_better(frame: pd.DataFrame) -> Verdict:
+def _errors(frame: pd.DataFrame) -> pd.Series:
+    return 1 - frame["test_accuracy"]
+
+
+LOSS = _losses, float(np.log10(1.05)), "decades", "log₁₀ of the lowest training loss"
+ERROR = _errors, 0.005, "points", "test error at the lowest validation loss"
+Value = tuple[Callable[[pd.DataFrame], pd.Series], float, str, str]
+
+
+def more_tangents_train_better(seeds: pd.DataFrame) -> Verdict:
+    """Whether the lowest training loss falls with k, for each gradient."""
+    return _more_tangents(seeds, LOSS)
+
+
+def projection_trains_better(seeds: pd.DataFrame) -> Verdict:
     """Whether frog's lowest training loss is no higher than fg-mean's."""
-    return _on(frame, projection_against_mean(frame, CELL, "log_train_loss", 1, LOSS))
+    return _projection(seeds, LOSS)
 
 
-def gap_in_loss_grows(frame: pd.DataFrame) -> Verdict:
+def gap_in_loss_grows(seeds: pd.DataFrame) -> Verdict:
     """Whether the distance to bp's training loss rises with the dimension n."""
-    return _gap_grows(frame, "log_train_loss", 1, LOSS)
+    return _gap_grows(seeds, LOSS)
 
 
-def more_tangents_classify_better(frame: pd.DataFrame) -> Verdict:
-    """Whether the test accuracy rises with k, for each network and gradient."""
-    return _more_tangents(frame, "test_accuracy", -1, 1.0, ACCURACY)
+def more_tangents_classify_better(seeds: pd.DataFrame) -> Verdict:
+    """Whether the test accuracy rises with k, for each gradient."""
+    return _more_tangents(seeds, ERROR)
 
 
-def projection_classifies_better(frame: pd.DataFrame) -> Verdict:
+def projection_classifies_better(seeds: pd.DataFrame) -> Verdict:
     """Whether frog's test accuracy is no lower than fg-mean's."""
-    return _on(frame, projection_against_mean(frame, CELL, "test_accuracy", -1, ACCURACY))
+    return _projection(seeds, ERROR)
 
 
-def gap_in_accuracy_grows(frame: pd.DataFrame) -> Verdict:
+def gap_in_accuracy_grows(seeds: pd.DataFrame) -> Verdict:
     """Whether the distance to bp's test accuracy rises with the dimension n."""
-    return _gap_grows(frame, "test_accuracy", -1, ACCURACY)
+    return _gap_grows(seeds, ERROR)
 
 
-def _more_tangents(frame: pd.DataFrame, value: str, sign: int, best: float, text: str) -> Verdict:
-    by = [*CELL, "gradient"]
-    return _on(frame, monotone(with_single(frame), by, value, "k", sign, best, text))
+def more_tangents_win_at_equal_time(seeds: pd.DataFrame) -> Verdict:
+    """Whether the validation accuracy rises with k after as much time as the quickest run took."""
+    text = "best validation error within the time that the quickest run of a network took"
+    at_time: Value = (lambda frame: 1 - frame["equal_time_accuracy"]), 0.005, "points", text
+    seeds = seeds[seeds["equal_time_accuracy"].notna()]
+    return _more_tangents(seeds, at_time)
 
 
-def _gap_grows(frame: pd.DataFrame, value: str, sign: int, text: str) -> Verdict:
-    """Whether the distance to backpropagation rises from each n to the next, for each approach."""
-    own = frame[frame["k"].notna()]
-    true = frame[frame["k"].isna()]
-    pairs = own.merge(true, on=[*CELL, "n"], suffixes=("", "_true"))
-    if pairs.empty:
-        return undecidable("the run has no gradient with tangents beside bp")
-    pairs["gap_mean"] = sign * (pairs[f"{value}_mean"] - pairs[f"{value}_mean_true"])
-    pairs["gap_std"] = np.hypot(pairs[f"{value}_std"], pairs[f"{value}_std_true"])
-    verdict = monotone(
-        pairs, ["dataset", "gradient", "k"], "gap", "n", -1, np.inf, f"the gap in {text}"
+def trainings_rarely_diverge(seeds: pd.DataFrame) -> Verdict:
+    """Whether at most 1 in 20 trainings diverges, for each gradient."""
+    frame, outside = _judged(seeds)
+    verdict = rarely(frame["diverged"], frame["gradient"], DIVERGED, "diverge", "trainings")
+    return _on(frame, verdict, outside)
+
+
+def _more_tangents(seeds: pd.DataFrame, value: Value) -> Verdict:
+    values, equal, unit, text = value
+    frame, outside = _judged(seeds)
+    frame = frame.assign(value=values(frame))
+    question = trend.Question(
+        "k",
+        groups=["gradient"],
+        strata=CELL,
+        equal=equal,
+        unit=unit,
+        text=text,
+        block="seed",  # shares initial parameters and the order of the batches
     )
-    return _on(frame, verdict)
+    return _on(frame, trend.judge(with_single(frame), question), outside)
 
 
-def _on(frame: pd.DataFrame, verdict: Verdict) -> Verdict:
-    """The verdict, labelled with the data it rests on; two seeds can tell nothing apart."""
+def _projection(seeds: pd.DataFrame, value: Value) -> Verdict:
+    values, equal, unit, text = value
+    frame, outside = _judged(seeds)
+    frame = frame.assign(value=values(frame))
+    pairing = paired.Pairing(["dataset"], CELL, equal, unit, text)
+    return _on(frame, paired.judge(frame, pairing), outside)
+
+
+def _gap_grows(seeds: pd.DataFrame, value: Value) -> Verdict:
+    """Whether bp is the further ahead the larger n: networks of a data set are relabelled whole."""
+    values, equal, unit, text = value
+    frame, outside = _judged(seeds)
+    frame = frame.assign(value=values(frame))
+    by = [*CELL, "n", "seed"]
+    true = frame[frame["k"].isna()][[*by, "value"]]
+    own = frame[frame["k"].notna()].merge(true, on=by, suffixes=("", "_true"))
+    own["value"] = own["value_true"] - own["value"]
+    question = trend.Question(
+        "n",
+        groups=[],
+        strata=["dataset"],
+        cells=("gradient", "k"),
+        equal=equal,
+        unit=unit,
+        text=f"bp's {text} less that of a forward gradient",
+        steps=False,
+    )
+    return _on(frame, trend.judge(own, question), outside)
+
+
+def _judged(seeds: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Trainings that the statement is about, and what is left out, in words.
+
+    With published rates those that ended by the stopping rule, or had the epochs for it.
+    """
+    short = seeds["completed"] & (seeds["allowed"] < TUNED_FOR) & ~seeds["tuned"]
+    # a network is left out as a whole: runs that are cut short are no random part of it
+    of = seeds[CELL].apply(tuple, axis=1) if len(seeds) else pd.Series(dtype=object)
+    out = of.isin(set(of[short]))
+    if not out.any():
+        return seeds, ""
+    allowed = ", ".join(map(str, sorted(seeds.loc[out, "allowed"].unique())))
+    names = sorted({cell_name(row, CELL) for _, row in seeds[out].iterrows()})
+    return seeds[~out], (
+        f"{', '.join(names)}: {allowed} of at most {TUNED_FOR} epochs that their rates were tuned "
+        "for"
+    )
+
+
+def _on(frame: pd.DataFrame, verdict: Verdict, outside: str) -> Verdict:
+    """The verdict, labelled with the data it rests on."""
+    said = f"; outside of the statement's conditions are {outside}" if outside else ""
+    if frame.empty:
+        return undecidable(said[2:], verdict.null, "the epochs, or rates searched for fewer")
     data = ", ".join(frame["dataset"].drop_duplicates())
-    if (frame["count"] < 3).any():
-        return undecidable(f"On {data}: three seeds are needed")
-    return replace(verdict, evidence=f"On {data}: {verdict.evidence}")
+    if frame["seed"].nunique() < 2:
+        return undecidable(f"On {data}: two seeds are needed{said}", verdict.null)
+    return replace(verdict, evidence=f"On {data}: {verdict.evidence}{said}")

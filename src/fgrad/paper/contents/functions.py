@@ -20,6 +20,7 @@ FUNCTIONS = Section(
     summaries=(
         Summary("functions", runs=("functions",), makes="fgrad.paper.summary:functions"),
         Summary("curves", runs=("functions",), makes="fgrad.paper.summary:curves"),
+        Summary("function_seeds", runs=("functions",), makes="fgrad.paper.seeds:functions"),
     ),
     figures=(
         Figure(
@@ -67,24 +68,48 @@ FUNCTIONS = Section(
     claims=(
         Claim(
             "more-tangents-optimise-better",
-            statement="More tangents optimise better: for every function and n less of the gap is "
-            "left.",
+            statement="More tangents optimise better: for every function and gradient, over all n, "
+            "less of the starting gap is left.",
             check="fgrad.paper.claims.functions:more_tangents_optimise_better",
-            of=("functions",),
+            of=("function_seeds",),
         ),
         Claim(
             "projection-optimises-better",
             statement="With the same tangents the projection optimises at least as well as the "
             "mean.",
             check="fgrad.paper.claims.functions:projection_optimises_better",
-            of=("functions",),
+            of=("function_seeds",),
         ),
         Claim(
             "multi-tangent-opens-dimensions",
             statement="Multi-tangent forward gradients optimise in dimensions where the single "
             "tangent fails.",
             check="fgrad.paper.claims.functions:multi_tangent_opens_dimensions",
-            of=("functions",),
+            of=("function_seeds",),
+        ),
+        Claim(
+            "gap-to-the-gradient-grows-with-n",
+            statement="Forward gradients fall behind ∇f as the dimension n grows, for every "
+            "function, gradient and k.",
+            check="fgrad.paper.claims.functions:gap_to_the_gradient_grows",
+            of=("function_seeds",),
+            paper=False,
+        ),
+        Claim(
+            "descents-rarely-diverge",
+            statement="With the learning rate of its row at most 1 in 20 descents diverges, "
+            "whatever the gradient.",
+            check="fgrad.paper.claims.functions:descents_rarely_diverge",
+            of=("function_seeds",),
+            paper=False,
+        ),
+        Claim(
+            "quality-predicts-progress",
+            statement="The quality of an estimate predicts its progress: within a function and n, "
+            "approaches of higher expected cosine similarity leave less of the starting gap.",
+            check="fgrad.paper.claims.functions:quality_predicts_progress",
+            of=("function_seeds",),
+            paper=False,
         ),
     ),
 )
@@ -100,6 +125,7 @@ ANGLES = Section(
         Summary(
             "angle_functions", runs=("angle_functions",), makes="fgrad.paper.summary:functions"
         ),
+        Summary("angle_seeds", runs=("angle_functions",), makes="fgrad.paper.seeds:functions"),
         Summary("angle_curves", runs=("angle_functions",), makes="fgrad.paper.summary:curves"),
     ),
     figures=(
@@ -167,7 +193,7 @@ ANGLES = Section(
             "mean-descent-needs-angle",
             statement="Descent with the mean does depend on it: narrower tangents end higher.",
             check="fgrad.paper.claims.functions:mean_descent_needs_angle",
-            of=("angle_functions",),
+            of=("angle_seeds",),
         ),
     ),
 )

@@ -70,6 +70,7 @@ class Claim:
         check: frames → `fgrad.paper.claims.check.Verdict`.
         of: summaries it is judged by, in the order ``check`` takes their frames.
         also: number of a further section that makes the same statement.
+        paper: whether the paper says so; else it is what a referee would ask.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Claim:
     check: str
     of: tuple[str, ...]
     also: str = ""
+    paper: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class Section:
         return [
             {
                 "name": claim.name,
-                "section": f"{claim.also}, {own}" if claim.also else own,
+                "section": (f"{claim.also}, {own}" if claim.also else own)
+                + ("" if claim.paper else ", beyond the paper"),
                 "statement": claim.statement,
                 "check": claim.check,
                 "of": list(claim.of),

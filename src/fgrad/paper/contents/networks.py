@@ -34,6 +34,7 @@ FC = Section(
     summaries=(
         Summary("fc", runs=("fc",), makes="fgrad.paper.summary:networks"),
         Summary("fc_curves", runs=("fc",), makes="fgrad.paper.summary:network_curves"),
+        Summary("fc_seeds", runs=("fc",), makes="fgrad.paper.seeds:networks"),
     ),
     figures=(
         Figure(
@@ -80,19 +81,35 @@ FC = Section(
             statement="More tangents train better: for every width a lower training loss is "
             "reached.",
             check="fgrad.paper.claims.networks:more_tangents_train_better",
-            of=("fc",),
+            of=("fc_seeds",),
         ),
         Claim(
             "projection-trains-better",
             statement="With the same tangents the projection trains at least as well as the mean.",
             check="fgrad.paper.claims.networks:projection_trains_better",
-            of=("fc",),
+            of=("fc_seeds",),
         ),
         Claim(
             "gap-grows-with-width",
             statement="The gap in training loss to backpropagation grows with the width.",
             check="fgrad.paper.claims.networks:gap_in_loss_grows",
-            of=("fc",),
+            of=("fc_seeds",),
+        ),
+        Claim(
+            "fc-more-tangents-win-at-equal-time",
+            statement="More tangents reach a higher validation accuracy in the same time, on the "
+            "machine of the run.",
+            check="fgrad.paper.claims.networks:more_tangents_win_at_equal_time",
+            of=("fc_seeds",),
+            paper=False,
+        ),
+        Claim(
+            "fc-trainings-rarely-diverge",
+            statement="With the learning rate of its row at most 1 in 20 trainings diverges, "
+            "whatever the gradient.",
+            check="fgrad.paper.claims.networks:trainings_rarely_diverge",
+            of=("fc_seeds",),
+            paper=False,
         ),
     ),
 )
@@ -106,6 +123,7 @@ SOTA = Section(
     summaries=(
         Summary("sota", runs=("sota",), makes="fgrad.paper.summary:networks"),
         Summary("sota_curves", runs=("sota",), makes="fgrad.paper.summary:network_curves"),
+        Summary("sota_seeds", runs=("sota",), makes="fgrad.paper.seeds:networks"),
     ),
     figures=(
         Figure(
@@ -151,21 +169,37 @@ SOTA = Section(
             "more-tangents-classify-better",
             statement="More tangents classify better, for ResNet18 and ViT.",
             check="fgrad.paper.claims.networks:more_tangents_classify_better",
-            of=("sota",),
+            of=("sota_seeds",),
         ),
         Claim(
             "projection-classifies-better",
             statement="With the same tangents the projection classifies at least as well as the "
             "mean.",
             check="fgrad.paper.claims.networks:projection_classifies_better",
-            of=("sota",),
+            of=("sota_seeds",),
         ),
         Claim(
             "gap-grows-with-size",
             statement="The gap in accuracy to backpropagation grows with the tangent space's "
             "dimension n.",
             check="fgrad.paper.claims.networks:gap_in_accuracy_grows",
-            of=("sota",),
+            of=("sota_seeds",),
+        ),
+        Claim(
+            "sota-more-tangents-win-at-equal-time",
+            statement="More tangents reach a higher validation accuracy in the same time, on the "
+            "machine of the run.",
+            check="fgrad.paper.claims.networks:more_tangents_win_at_equal_time",
+            of=("sota_seeds",),
+            paper=False,
+        ),
+        Claim(
+            "sota-trainings-rarely-diverge",
+            statement="With the learning rate of its row at most 1 in 20 trainings diverges, "
+            "whatever the gradient.",
+            check="fgrad.paper.claims.networks:trainings_rarely_diverge",
+            of=("sota_seeds",),
+            paper=False,
         ),
     ),
 )

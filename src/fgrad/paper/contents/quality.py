@@ -126,5 +126,13 @@ QUALITY = Section(
             check="fgrad.paper.claims.quality:single_tangent_fades",
             of=("quality",),
         ),
+        Claim(
+            "projection-gains-with-k-over-n",
+            statement="The projection's gain in direction over the mean depends on k/n, about "
+            "√(1 + k/n): none for n ≫ k.",
+            check="fgrad.paper.claims.quality:projection_gains_with_k_over_n",
+            of=("quality",),
+            paper=False,
+        ),
     ),
 )
