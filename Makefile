@@ -12,7 +12,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/$(VENV)/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper report test test-slow test-slurm test-cloud lint bench
+.PHONY: help demo paper laptop docs report test test-slow test-slurm test-cloud lint bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +22,12 @@ demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small 
 
 paper: $(READY) ## everything at the paper's scale: results/paper
 	$(RUN) snakemake --cores $(CORES) --quiet rules
+
+laptop: $(READY) ## sections 4.4 and 4.5 in an evening without a GPU: laptop/results/paper
+	$(RUN) snakemake --cores $(CORES) --quiet rules fc sota --configfile config/laptop.yaml --directory laptop
+
+docs: $(READY) ## figures, tables and verdicts of the pages in docs, from the summaries kept there
+	$(RUN) python docs/make.py
 
 report: demo ## one HTML file with every figure and table of the demo: demo/report.html
 	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html

@@ -11,7 +11,8 @@ from fgrad import jobs
 from fgrad.experiments import descent, quality
 from fgrad.options.functions import FunctionComparison, FunctionRun
 from fgrad.options.quality import QualityRun
-from fgrad.paper import stats, summary
+from fgrad.paper import summary
+from fgrad.paper.evidence import stats
 from fgrad.store import parquet, schemas
 
 RUN = {"function": "sphere", "n": 4, "gradient": "fg-mean", "k": 2, "lr": 0.05, "steps": 40}

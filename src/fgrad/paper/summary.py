@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from fgrad.paper import seeds
+from fgrad.paper.evidence.stats import describe, half_width
 from fgrad.paper.results import each
 from fgrad.paper.seeds import NETWORK, REACHED, SECONDS, SETTING
-from fgrad.paper.stats import describe, half_width
 from fgrad.problems.functions import resolution
 from fgrad.store import parquet, schemas
 

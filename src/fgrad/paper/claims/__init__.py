@@ -1,6 +1,6 @@
 """The paper's statements, each as a check that could fail.
 
-A check is a function from frames to a `fgrad.paper.claims.check.Verdict`; which statement it
+A check is a function from frames to a `fgrad.paper.evidence.check.Verdict`; which statement it
 decides, and from which summaries, is said in `fgrad.paper.contents`.
 """
 
@@ -49,32 +49,41 @@ def judge(
     return judged
 
 
-def write(judged: list[dict[str, str]], markdown: str, as_json: str, scale: str) -> None:
-    """Write the verdicts for people and for programs.
+def markdown(judged: list[dict[str, str]], scale: str) -> str:
+    """The verdicts for people.
 
     Args:
         judged: from `judge`.
-        markdown: path.
-        as_json: path.
         scale: what the run covered, in words.
     """
     counts = pd.Series([one["verdict"] for one in judged]).value_counts()
     lines = ["# Claims", "", scale, ""]
     lines += [", ".join(f"{verdict}: {count}" for verdict, count in counts.items()) + ".", ""]
+    lines += ["| claim | section | verdict |", "|---|---|---|"]
     for one in judged:
-        lines += [
-            f"## {one['name']}: {one['verdict']}",
-            "",
-            f"Section {one['section']}. {one['statement']}",
-            "",
-        ]
-        for name in ("evidence", "tolerance", "null", "power", "note"):
+        anchor = f"{one['name']}-{one['verdict']}".replace(" ", "-")
+        lines.append(f"| [{one['name']}](#{anchor}) | {one['section']} | {one['verdict']} |")
+    for one in judged:
+        lines += ["", f"## {one['name']}: {one['verdict']}", ""]
+        lines += [f"Section {one['section']}. {one['statement']}", ""]
+        for name, heading in HEADINGS.items():
             if one.get(name):
-                lines.append(f"- {HEADINGS[name]}: {one[name]}")
-        lines.append("")
+                lines.append(f"- {heading}: {one[name]}")
+    return "\n".join(lines) + "\n"
+
+
+def write(judged: list[dict[str, str]], people: str, programs: str, scale: str) -> None:
+    """Write the verdicts for people and for programs.
+
+    Args:
+        judged: from `judge`.
+        people: path of the Markdown.
+        programs: path of the JSON.
+        scale: what the run covered, in words.
+    """
     content = {
-        markdown: "\n".join(lines),
-        as_json: json.dumps(judged, indent=2, ensure_ascii=False) + "\n",
+        people: markdown(judged, scale),
+        programs: json.dumps(judged, indent=2, ensure_ascii=False) + "\n",
     }
     for path, text in content.items():
         with atomic(Path(path)) as temporary:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from fgrad.paper.claims import paired, trend
-from fgrad.paper.claims.check import Verdict, cell_name, undecidable, with_single
-from fgrad.paper.claims.share import rarely
+from fgrad.paper.evidence import paired, trend
+from fgrad.paper.evidence.check import Verdict, cell_name, undecidable, with_single
+from fgrad.paper.evidence.share import rarely
 
 TUNED_FOR = 200
 """Epochs, at most, that the published learning rates were tuned for."""
@@ -27,8 +27,8 @@ def _errors(frame: pd.DataFrame) -> pd.Series:
     return 1 - frame["test_accuracy"]
 
 
-LOSS = _losses, float(np.log10(1.05)), "decades", "log₁₀ of the lowest training loss"
-ERROR = _errors, 0.005, "points", "test error at the lowest validation loss"
+LOSS = _losses, float(np.log10(1.05)), "decades", "the lowest training loss"
+ERROR = _errors, 0.005, "points", "the test error at the lowest validation loss"
 Value = tuple[Callable[[pd.DataFrame], pd.Series], float, str, str]
 
 
@@ -64,7 +64,7 @@ def gap_in_accuracy_grows(seeds: pd.DataFrame) -> Verdict:
 
 def more_tangents_win_at_equal_time(seeds: pd.DataFrame) -> Verdict:
     """Whether the validation accuracy rises with k after as much time as the quickest run took."""
-    text = "best validation error within the time that the quickest run of a network took"
+    text = "the best validation error within the time that the quickest run of a network took"
     at_time: Value = (lambda frame: 1 - frame["equal_time_accuracy"]), 0.005, "points", text
     seeds = seeds[seeds["equal_time_accuracy"].notna()]
     return _more_tangents(seeds, at_time)
@@ -117,7 +117,8 @@ def _gap_grows(seeds: pd.DataFrame, value: Value) -> Verdict:
         cells=("gradient", "k"),
         equal=equal,
         unit=unit,
-        text=f"bp's {text} less that of a forward gradient",
+        text=f"the distance to bp in {text}",
+        ways=("further behind", "less behind"),
         steps=False,
     )
     return _on(frame, trend.judge(own, question), outside)

@@ -6,7 +6,7 @@ import pandas as pd
 from scipy import stats
 
 from fgrad.gradients import laws
-from fgrad.paper.claims.check import (
+from fgrad.paper.evidence.check import (
     LEVEL,
     POWER,
     Verdict,
@@ -16,7 +16,7 @@ from fgrad.paper.claims.check import (
     listed,
     undecidable,
 )
-from fgrad.paper.stats import half_width, welch
+from fgrad.paper.evidence.stats import half_width, welch
 
 OFF = 0.02
 """Relative deviation from a law that counts as none."""

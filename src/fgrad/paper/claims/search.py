@@ -5,7 +5,7 @@ from math import ceil, log
 import pandas as pd
 from scipy.stats import binomtest
 
-from fgrad.paper.claims.check import (
+from fgrad.paper.evidence.check import (
     LEVEL,
     Verdict,
     cell_name,

@@ -67,7 +67,7 @@ class Claim:
     Args:
         name: in words, with hyphens.
         statement: what is claimed.
-        check: frames → `fgrad.paper.claims.check.Verdict`.
+        check: frames → `fgrad.paper.evidence.check.Verdict`.
         of: summaries it is judged by, in the order ``check`` takes their frames.
         also: number of a further section that makes the same statement.
         paper: whether the paper says so; else it is what a referee would ask.

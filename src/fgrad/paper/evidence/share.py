@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fgrad.paper.claims.check import LEVEL, POWER, Verdict, decide, holm, undecidable
+from fgrad.paper.evidence.check import LEVEL, POWER, Verdict, decide, holm, undecidable
 
 
 def rarely(happened: pd.Series, groups: pd.Series, most: float, what: str, of: str) -> Verdict:

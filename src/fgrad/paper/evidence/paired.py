@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fgrad.paper.claims.check import (
+from fgrad.paper.evidence.check import (
     LEVEL,
     POWER,
     Verdict,
@@ -24,7 +24,7 @@ from fgrad.paper.claims.check import (
     listed,
     undecidable,
 )
-from fgrad.paper.claims.trend import told
+from fgrad.paper.evidence.trend import told
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pairing:
         groups: columns of what the statement is made for, each on its own.
         cells: columns that, beside k, part a group.
         bound: by which a value may be larger and still count as as good.
-        unit: as `fgrad.paper.claims.trend.told`.
+        unit: as `fgrad.paper.evidence.trend.told`.
         text: the value in words.
         limits: of the value, in words, if it is cut.
     """
@@ -72,8 +72,8 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
         f"{where}of {sum(counts)} cells {counts[0]} better, {counts[1]} equal, {counts[2]} worse "
         f"in every seed{listed(lost)}, {counts[3]} open; {(pairs['d'] <= pairing.bound).mean():.0%}"
         f" of {len(pairs)} seeds at least as good; in the median seed frog's value is "
-        f"{_way(float(pairs['d'].median()), pairing)}; largest p of {len(groups)} groups: "
-        f"{max(holds):.2g}"
+        f"{told(float(pairs['d'].median()), pairing.unit, ('lower', 'higher'))}; largest p of "
+        f"{len(groups)} groups: {max(holds):.2g}"
     )
     for names, what in ((weak, "not significant"), (against, "worse")):
         evidence += f"; {what}:{listed(names)}" if names else ""
@@ -122,12 +122,6 @@ def _cells(pairs: pd.DataFrame, pairing: Pairing) -> tuple[list[str], tuple[int,
     by_chance = 0.5 ** min(seeds)
     chance = float(stats.binom.sf(len(lost) - 1, len(seeds), by_chance))
     return lost, (better, equal, len(lost), still), chance
-
-
-def _way(difference: float, pairing: Pairing) -> str:
-    if abs(difference) < 1e-9:
-        return "the same"
-    return f"{told(difference, pairing.unit)} {'lower' if difference < 0 else 'higher'}"
 
 
 def _power(count: int) -> str:

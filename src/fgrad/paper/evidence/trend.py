@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from fgrad.paper.claims.check import (
+from fgrad.paper.evidence.check import (
     LEVEL,
     POWER,
     Verdict,
@@ -34,7 +34,7 @@ from fgrad.paper.claims.check import (
     undecidable,
 )
 
-DRAWS = 19_999
+DRAWS = 9_999
 """Relabellings; the smallest p is one more of them to one."""
 
 Array = npt.NDArray[Any]
@@ -55,7 +55,7 @@ class Question:
         text: the value in words.
         limits: of the value, in words, if it is cut.
         steps: whether a step from a level to the next that is worse refutes the statement.
-        best: the lowest value; strata that are there at the first level have nothing to gain.
+        ways: what a lower value is, and a higher.
     """
 
     level: str
@@ -68,7 +68,7 @@ class Question:
     block: str | None = None
     limits: str = ""
     steps: bool = True
-    best: float = -np.inf
+    ways: tuple[str, str] = ("lower", "higher")
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,10 @@ Scores = list[tuple[float, Array]]
 """Of strata, see `Stratum.scores`."""
 
 
-def scored(strata: list[Stratum], draws: int = DRAWS) -> Scores:
+def scored(strata: list[Stratum]) -> Scores:
     """The scores of strata that are independent."""
     rng = np.random.default_rng(0)
-    return [stratum.scores(rng, draws) for stratum in strata]
+    return [stratum.scores(rng, DRAWS) for stratum in strata]
 
 
 def test(name: str, strata: list[Stratum], scores: Scores) -> Found:
@@ -169,7 +169,7 @@ def judge(frame: pd.DataFrame, question: Question, where: str = "") -> Verdict:
     groups = dict(_groups(frame, question))
     if not groups:
         return undecidable(
-            f"{where}no group has two levels of {question.level} and something to gain", null
+            f"{where}no group has two levels of {question.level} that differ at all", null
         )
     found, cells = [], []
     for name, strata in groups.items():
@@ -215,15 +215,22 @@ def _steps(
                 yield test(f"{name}, {question.level} {low:g}→{high:g}", own, scored(own))
 
 
-def told(difference: float, unit: str) -> str:
+def told(difference: float, unit: str, ways: tuple[str, str] | None = None) -> str:
     """A difference in words: of logarithms (``decades``) as a factor, else times 100 in points.
 
-    >>> told(-2.0, "decades"), told(0.0212, "decades"), told(0.005, "points")
-    ('a factor of 100', 'a factor of 1.05', '0.5 points')
+    Args:
+        difference: of values.
+        unit: ``decades`` or ``points``.
+        ways: what is said of one below zero, and of one above.
+
+    >>> told(-2.0, "decades"), told(0.0212, "decades"), told(0.005, "points", ("lower", "higher"))
+    ('a factor of 100', 'a factor of 1.05', '0.5 points higher')
     """
-    if unit == "decades":
-        return f"a factor of {10 ** abs(difference):.3g}"
-    return f"{100 * abs(difference):.2g} points"
+    if ways and abs(difference) < 1e-6:
+        return "the same"
+    decades = f"a factor of {10 ** abs(difference):.3g}"
+    text = decades if unit == "decades" else f"{100 * abs(difference):.2g} points"
+    return f"{text} {ways[difference > 0]}" if ways else text
 
 
 def _evidence(where: str, question: Question, found: list[Found], cells: list[Found]) -> str:
@@ -231,15 +238,14 @@ def _evidence(where: str, question: Question, found: list[Found], cells: list[Fo
     worse = [c for c in cells if c.worse <= LEVEL]
     rest = [c for c in cells if c not in better and c not in worse]
     equal = [c for c in rest if abs(c.effect) + 2 * c.error <= question.equal]
-    effects = np.median([c.effect for c in cells])
-    way = "lower" if effects <= 0 else "higher"
+    effect = float(np.median([c.effect for c in cells]))
     least = max(found, key=lambda a: a.better)
     return (
-        f"{where}of {len(cells)} cells with something to gain {len(better)} better, {len(equal)} equal, {len(worse)} "
-        f"worse, {len(rest) - len(equal)} open (each at {LEVEL:g}){listed([c.name for c in worse])}"
-        f"; from the first to the last {question.level} {told(float(effects), question.unit)} "
-        f"{way} in the median cell; of {len(found)} groups the least certain has p = "
-        f"{least.better:.2g} ({least.name})"
+        f"{where}of {len(cells)} cells that are not alike throughout {len(better)} better, "
+        f"{len(equal)} equal, {len(worse)} worse, {len(rest) - len(equal)} open (each at "
+        f"{LEVEL:g}){listed([c.name for c in worse])}; from the first to the last {question.level} "
+        f"{told(effect, question.unit, question.ways)} in the median cell; of {len(found)} groups "
+        f"the least certain has p = {least.better:.2g} ({least.name})"
     )
 
 
@@ -290,16 +296,10 @@ def _groups(frame: pd.DataFrame, question: Question) -> Iterator[tuple[str, list
         strata = [
             _stratum(part, question, f"{name} {inner}".strip())
             for inner, part in _parts(group, question.strata)
-            if part["_rank"].nunique() > 1 and _open(part, question)
+            if part["_rank"].nunique() > 1 and part["value"].nunique() > 1
         ]
         if strata:
             yield name or "all", strata
-
-
-def _open(frame: pd.DataFrame, question: Question) -> bool:
-    """Whether there is something to gain at the first level."""
-    first = frame[frame["_rank"] == frame["_rank"].min()]
-    return bool((first["value"] > question.best).any())
 
 
 def _parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,0 +1,1 @@
+"""How statements are tested: verdicts, permutation and sign tests, shares, means and intervals."""
