@@ -53,10 +53,10 @@ def test_nothing_to_do(finished):
     ("target", "jobs"),
     [
         ("quality", {"measure_quality": 3, "summarize": 2, "figure_quality": 1}),
-        ("functions", {"descend_function": 8, "summarize": 2, "figure_descent_curves": 1}),
-        ("angles", {"measure_quality": 2, "descend_function": 3, "summarize": 3}),
-        ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 2, "figure_fc_training": 1}),
-        ("sota", {"prepare_data": 1, "train_network": 4, "summarize": 2, "figure_sota_time": 1}),
+        ("functions", {"descend_function": 8, "summarize": 3, "figure_descent_curves": 1}),
+        ("angles", {"measure_quality": 2, "descend_function": 3, "summarize": 4}),
+        ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 3, "figure_fc_training": 1}),
+        ("sota", {"prepare_data": 1, "train_network": 4, "summarize": 3, "figure_sota_time": 1}),
         ("figures", {"measure_quality": 5, "descend_function": 11, "figure_projection": 1}),
         ("claims", {"measure_quality": 5, "descend_function": 11, "judge_claims": 5}),
         (
