@@ -12,7 +12,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/$(VENV)/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper laptop docs report test test-slow test-slurm test-cloud lint bench
+.PHONY: help demo paper laptop docs latex report test test-slow test-slurm test-latex test-cloud lint bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -24,22 +24,28 @@ paper: $(READY) ## everything at the paper's scale: results/paper
 	$(RUN) snakemake --cores $(CORES) --quiet rules
 
 laptop: $(READY) ## sections 4.4 and 4.5 in an evening without a GPU: laptop/results/paper
-	$(RUN) snakemake --cores $(CORES) --quiet rules fc sota --configfile config/laptop.yaml --directory laptop
+	$(RUN) snakemake fc sota --cores $(CORES) --configfile config/laptop.yaml --directory laptop --quiet rules
 
 docs: $(READY) ## figures, tables and verdicts of the pages in docs, from the summaries kept there
 	$(RUN) python docs/make.py
+
+latex: $(READY) ## every table of the demo in one PDF, with pdflatex: demo/results/paper/tables.pdf
+	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules -- latex
 
 report: demo ## one HTML file with every figure and table of the demo: demo/report.html
 	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html
 
 test: $(READY) ## all tests but those of minutes
-	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud"
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud and not latex"
 
 test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
 	$(RUN) pytest -n $(CORES) -m slow
 
 test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge
 	$(RUN) pytest -m slurm -r s tests/slurm
+
+test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recommended texlive-publishers texlive-fonts-recommended
+	$(RUN) pytest -m latex -r s tests/paper tests/workflow
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud

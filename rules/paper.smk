@@ -3,7 +3,8 @@
 from pathlib import Path
 from pkgutil import resolve_name
 
-from fgrad.paper import contents
+from fgrad.paper import contents, scale
+from fgrad.plan import reported
 
 
 def code_of(script, *references):
@@ -43,12 +44,22 @@ def judged_by(wildcards):
 
 def claims_of(wildcards):
     """A section's claims as plain values."""
-    return contents.SECTIONS[wildcards.part].questions
+    section = contents.SECTIONS[wildcards.part]
+    rows = RUNS.reported.get(section.name, [])
+    unlike = reported.unlike(CONFIG, section.name) if rows else ""
+    return section.questions + section.question_beside(rows, unlike)
 
 
 def code_of_claims(wildcards):
     checks = [claim["check"] for claim in claims_of(wildcards)]
     return code_of("judge_claims.py", *checks)
+
+
+def reported_of(section, table):
+    """What the paper reports of a table, if somebody has entered it, as its function takes it."""
+    rows = RUNS.reported.get(section.name, [])
+    rows = [row for row in rows if row["metric"] in table.metrics]
+    return {"published": rows} if rows else {}
 
 
 def covered(section):
@@ -60,9 +71,13 @@ def covered_by(wildcards):
     return covered(contents.SECTIONS[wildcards.part])
 
 
+FACTS = scale.facts(CONFIG)
+
+
 # A parameter that is made from `output` is not recorded: rewording these captions reruns nothing.
 def figure_caption(wildcards, output):
-    return contents.FIGURES[Path(output[0]).stem].caption
+    name = Path(output[0]).stem
+    return contents.FIGURES[name].caption_of(FACTS[SECTION_OF_FIGURE[name].name])
 
 
 def verdicts_caption(wildcards, output):
@@ -76,12 +91,43 @@ def files_of(kind, names, *types):
     )
 
 
+FORMATS = CONFIG.figures.formats
+
+
+def shown_as():
+    """The format of figures that a report shows best."""
+    return next(one for one in ("png", "svg", "pdf") if one in FORMATS)
+
+
+def files_of_figure(name):
+    """A figure in all formats, of which the report shows one."""
+    paths = {one: f"results/paper/figures/{name}.{one}" for one in FORMATS}
+    paths[shown_as()] = report(
+        paths[shown_as()],
+        caption="../workflow/report/caption.rst",
+        category=SECTION_OF_FIGURE[name].heading,
+        labels={"kind": "figure", "name": name.replace("_", " ")},
+    )
+    return list(paths.values())
+
+
+SECTION_OF_FIGURE = {
+    one.name: section
+    for section in contents.SECTIONS.values()
+    for one in section.figures
+}
+
+
 def figures_of(section):
-    return files_of("figures", [one.name for one in section.figures], "pdf", "png")
+    return files_of("figures", [one.name for one in section.figures], *FORMATS)
 
 
 def tables_of(section):
     return files_of("tables", [one.name for one in section.tables], "csv", "md", "tex")
+
+
+def latex_of(section):
+    return files_of("tables", [one.name for one in section.tables], "tex")
 
 
 def verdicts_of(section):
@@ -150,13 +196,7 @@ for _section in contents.SECTIONS.values():
             input:
                 summaries_of(_figure.of),
             output:
-                f"results/paper/figures/{_figure.name}.pdf",
-                report(
-                    f"results/paper/figures/{_figure.name}.png",
-                    caption="../workflow/report/caption.rst",
-                    category=_section.heading,
-                    labels={"kind": "figure", "name": _figure.name.replace("_", " ")},
-                ),
+                files_of_figure(_figure.name),
             log:
                 f"results/logs/figures/{_figure.name}.log",
             benchmark:
@@ -168,6 +208,7 @@ for _section in contents.SECTIONS.values():
             params:
                 inputs=summaries_of(_figure.of),
                 draws=_figure.draws,
+                look=CONFIG.figures.model_dump(mode="json", exclude={"formats"}),
                 caption=figure_caption,
                 code=code_of("figure.py", _figure.draws),
             message:
@@ -205,7 +246,8 @@ for _section in contents.SECTIONS.values():
                 inputs=summaries_of(_table.of),
                 makes=_table.makes,
                 heading=_section.heading,
-                caption=_table.caption,
+                caption=_table.caption_of(FACTS[_section.name]),
+                given=reported_of(_section, _table),
                 code=code_of("table.py", _table.makes),
             message:
                 f"Table {_table.name}"
@@ -295,6 +337,28 @@ rule tables:
         [path for section in contents.PAPER for path in tables_of(section)],
     message:
         "Every table"
+
+
+rule latex:
+    input:
+        [path for section in contents.PAPER for path in latex_of(section)],
+    output:
+        "results/paper/tables.pdf",
+    log:
+        "results/logs/latex.log",
+    benchmark:
+        "results/benchmarks/latex.tsv"
+    threads: 1
+    resources:
+        mem_mb=mb(1000),
+        runtime=minutes(10),
+    params:
+        inputs=[path for section in contents.PAPER for path in latex_of(section)],
+        code=code_of("compile_tables.py"),
+    message:
+        "Every table in one PDF"
+    script:
+        "../workflow/scripts/compile_tables.py"
 
 
 rule claims:

@@ -1,11 +1,18 @@
 """Fixtures shared by all tests."""
 
+import shutil
+
 import pytest
 import torch
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked ``gpu`` run where a GPU is."""
+    """Tests marked ``gpu`` run where a GPU is, ``latex`` where pdflatex is."""
+    if shutil.which("pdflatex") is None:
+        without = pytest.mark.skip(reason="no pdflatex")
+        for item in items:
+            if "latex" in item.keywords:
+                item.add_marker(without)
     if not torch.cuda.is_available():
         without = pytest.mark.skip(reason="no GPU")
         for item in items:

@@ -372,9 +372,10 @@ def _draw(figure: str, path: Path, table: Path, pdf: Path, png: Path) -> None:
 
     trials = summary.searches([str(path)], [None])
     rates.write_table(table, trials)
-    from fgrad.paper.figures import style  # after what needs no drawing
+    from fgrad.paper.figures import files as figures  # after what needs no drawing
 
-    style.save(resolve_name(FIGURES[figure].draws)(trials), str(pdf), str(png))
+    drawn = resolve_name(FIGURES[figure].draws)(trials)
+    figures.save(drawn, (str(pdf), str(png)), shows=figures.of_result(path))
 
 
 def _written(path: Path) -> int:

@@ -5,15 +5,17 @@ from collections.abc import Callable
 
 from projects import Project
 
+from fgrad.paper import contents
+
 Edit = Callable[[Project], None]
 
 FUNCTION_PAPER = {
-    "figure_final_values": 1, "figure_descent_curves": 1,
+    "figure_final_values": 1, "figure_descent_curves": 1, "figure_gap_to_bp": 1, "figure_quality_predicts": 1,
     "table_learning_rates": 1, "table_final_values": 1, "table_stops": 1,
     "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
 SOTA_PAPER = {
-    "figure_sota_training": 1, "figure_sota_tangents": 1, "figure_sota_time": 1,
+    "figure_sota_training": 1, "figure_sota_tangents": 1, "figure_sota_equal_time": 1, "figure_sota_time": 1,
     "table_sota_learning_rates": 1, "table_sota_accuracy": 1,
     "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
@@ -22,7 +24,7 @@ ANGLE_PAPER = {
     "table_angle_learning_rates": 1, "table_angle_final_values": 1, "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
 NETWORK_PAPER = SOTA_PAPER | {
-    "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_time": 1,
+    "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_equal_time": 1, "figure_fc_time": 1,
     "table_fc_learning_rates": 1, "table_fc_accuracy": 1, "judge_claims": 2,
 }  # fmt: skip
 
@@ -198,6 +200,9 @@ NOTHING: dict[str, Edit] = {
     "touched scripts, modules and configuration": touched("workflow", "src", "config", "rules"),
     "a branch switched and switched back": switched,
     "a fresh clone": cloned,
+    "a published result of no run": edited(
+        "config/published_results.csv", "std,count\n", "std,count\nfunctions,,,,sphere,4,,bp,,final,0.5,,\n"
+    ),
     "a row of no run": edited(
         "config/learning_rates/functions.csv", "k,lr\n", "k,lr\nplane,1,bp,,0.1\n"
     ),
@@ -221,7 +226,7 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a seed": (
         edited("tests/tiny.yaml", "seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3", "seeds: [0, 1]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3"),
-        {"train_network": 4, "summarize": 3, "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_time": 1,
+        {"train_network": 4, "summarize": 3, "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_equal_time": 1, "figure_fc_time": 1,
          "table_fc_learning_rates": 1, "table_fc_accuracy": 1, "judge_claims": 1, "collect_claims": 1},
     ),
     "the formula of a descent": (
@@ -242,16 +247,32 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "one aggregation": (
         edited("src/fgrad/gradients/aggregation.py", "return derivatives / derivatives.shape[-1]", "return derivatives / float(derivatives.shape[-1])"),
-        {"measure_quality": 4, "descend_function": 6, "train_network": 4, "summarize": 14, "figure_aggregations": 1,
+        {"measure_quality": 4, "descend_function": 6, "train_network": 4, "summarize": 14, "figure_aggregations": 1, "figure_gain": 1,
          **FUNCTION_PAPER, **NETWORK_PAPER, **ANGLE_PAPER, "figure_quality": 1, "table_quality": 1, "judge_claims": 5},
     ),
     "a figure": (
-        edited("src/fgrad/paper/figures/aggregations.py", '"alpha": 0.2', '"alpha": 0.3'),
+        edited("src/fgrad/paper/figures/aggregations.py", "FLOOR = 1e-4", "FLOOR = 1e-5"),
         {"figure_aggregations": 1},
+    ),
+    "how figures look": (
+        edited("config/config.yaml", "  font_size: 8\n  font: sans", "  font_size: 9\n  font: serif"),
+        {f"figure_{figure.name}": 1 for section in contents.PAPER for figure in section.figures},
+    ),
+    "the formats of figures": (
+        edited("config/config.yaml", "formats: [pdf, png]", "formats: [pdf, png, svg]"),
+        {f"figure_{figure.name}": 1 for section in contents.PAPER for figure in section.figures},
     ),
     "the caption of a table, which is in its LaTeX": (
         edited("src/fgrad/paper/contents/functions.py", "Best value and steps", "Lowest value and steps"),
         {"table_stops": 1},
+    ),
+    "a published result": (
+        edited("config/published_results.csv", "std,count\n", "std,count\nfunctions,,,,sphere,2,,bp,,final,0.5,0.1,5\n"),
+        {"table_final_values": 1, "judge_claims": 1, "collect_claims": 1},
+    ),
+    "a published result that no table shows": (
+        edited("config/published_results.csv", "std,count\n", "std,count\nfc,fc,256,mnist5k,,,,bp,,train_loss,0.5,0.1,5\n"),
+        {"judge_claims": 1, "collect_claims": 1},
     ),
     "a script": (
         edited("workflow/scripts/measure_quality.py", "with log", "print()\n\nwith log"),
@@ -259,7 +280,7 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "what a script does": (
         edited("workflow/scripts/measure_quality.py", "QualityRun(**snakemake.params.run)", 'QualityRun(**dict(snakemake.params.run))'),
-        {"measure_quality": 5, "summarize": 3, "figure_aggregations": 1, "figure_quality": 1, "figure_extension": 1,
+        {"measure_quality": 5, "summarize": 3, "figure_aggregations": 1, "figure_gain": 1, "figure_quality": 1, "figure_extension": 1,
          "figure_angle_quality": 1, "table_quality": 1, "table_angle_quality": 1, "judge_claims": 2, "collect_claims": 1},
     ),
 }  # fmt: skip

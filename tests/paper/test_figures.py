@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
 from fgrad import jobs
@@ -14,7 +15,7 @@ from fgrad.options.functions import FunctionRun
 from fgrad.options.quality import QualityRun
 from fgrad.paper import summary
 from fgrad.paper.contents import FIGURES
-from fgrad.paper.figures import style
+from fgrad.paper.figures import files, look, style
 from fgrad.store import parquet, schemas
 
 TRAINED = [("bp", None), ("fg-mean", 1), ("fg-mean", 2), ("fg-mean", 16)]
@@ -116,7 +117,8 @@ def trained(network: tuple[str, int | None, str], folder: Path) -> list[str]:
             columns |= {"train_seconds": np.where(epoch > 0, seconds, np.nan)}
             paths.append(str(folder / f"{model}{width}{dataset}{gradient}{k}{seed}.parquet"))
             stop = "diverged" if gradient == "mine" else "completed"
-            parquet.write(paths[-1], schemas.NETWORKS, columns, n=100, stop=stop)
+            run = {"seed": seed, "epochs": 5}
+            parquet.write(paths[-1], schemas.NETWORKS, columns, run=run, n=100, stop=stop)
     return paths
 
 
@@ -128,9 +130,9 @@ def draw(name: str, summaries: dict[str, pd.DataFrame], **changed: pd.DataFrame)
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_and_saves(name, summaries, tmp_path):
     figure = draw(name, summaries)
-    assert figure.get_size_inches()[0] in (style.COLUMN, style.PAGE)
+    assert figure.get_size_inches()[0] in (look.column(), look.page())
     pdf, png = str(tmp_path / "figure.pdf"), str(tmp_path / "figure.png")
-    style.save(figure, pdf, png)
+    files.save(figure, (pdf, png))
     assert Path(pdf).read_bytes().startswith(b"%PDF")
     assert Path(png).read_bytes().startswith(b"\x89PNG")
     # nothing is drawn beyond the page
@@ -147,7 +149,7 @@ def test_a_new_gradient_appears(name, summaries):
     figure = draw(name, summaries)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "mine, $k$ = 2" in texts
-    assert len(texts) == 3
+    assert len(set(texts)) == len(texts)
 
 
 def test_a_diverged_run_is_marked(summaries):
@@ -174,16 +176,17 @@ def test_one_aggregation_alone(name, summaries):
 def test_equal_figures_are_equal_files(summaries, tmp_path):
     paths = []
     for i in range(2):
-        paths.append((str(tmp_path / f"{i}.pdf"), str(tmp_path / f"{i}.png")))
-        style.save(draw("quality", summaries), *paths[-1])
+        (tmp_path / str(i)).mkdir()
+        paths.append([str(tmp_path / f"{i}/figure.{kind}") for kind in ("pdf", "png", "svg")])
+        files.save(draw("quality", summaries), paths[-1])
     for first, second in zip(*paths, strict=True):
         assert Path(first).read_bytes() == Path(second).read_bytes()
 
 
 def test_one_colour_for_a_method_everywhere():
-    assert style.colour("frog", 4) == style.colour("projection", 4)
-    assert style.colour("fg-mean", 4) == style.colour("mean", 4)
-    assert style.colour("bp") == to_rgb("black")
+    assert look.colour("frog", 4) == look.colour("projection", 4)
+    assert look.colour("fg-mean", 4) == look.colour("mean", 4)
+    assert look.colour("bp") == to_rgb("black")
 
 
 def luminance(colour: tuple[float, float, float]) -> float:
@@ -193,22 +196,24 @@ def luminance(colour: tuple[float, float, float]) -> float:
 
 def test_more_tangents_are_darker():
     for method in ("frog", "fg-mean"):
-        shades = [luminance(style.colour(method, k)) for k in (1, 2, 4, 16, 64, 1024)]
+        shades = [luminance(look.colour(method, k)) for k in (1, 2, 4, 16, 64, 1024)]
         assert shades == sorted(shades, reverse=True)
 
 
 def test_families_differ_for_the_colour_blind():
     """Distance in simulated deuteranopia (Machado et al. 2009, severity 1), linear RGB."""
     seen = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
-    families = [style.BLACK, style.BLUE, style.VERMILLION, style.AMBER]
+    families = [look.BLACK, look.BLUE, look.VERMILLION, look.AMBER]
     for a, b in combinations(families, 2):
         assert np.linalg.norm(seen @ (np.array(to_rgb(a)) - to_rgb(b))) > 0.2
 
 
 def lines(axis, colour) -> list:
-    """Curves of a colour, without crosses and dashes."""
+    """Curves of a colour, without crosses and dots, and what is around them."""
     found = [line for line in axis.lines if np.allclose(to_rgb(line.get_color()), colour)]
-    return [line for line in found if line.get_marker() != "x" and line.get_linestyle() == "-"]
+    return [
+        one for one in found if one.get_linestyle() in ("-", "--") and one.get_linewidth() > 0.8
+    ]
 
 
 def crosses(axis) -> list:
@@ -236,14 +241,15 @@ def test_training_has_a_column_for_each_network(name, source, summaries):
             one = style.of(part, gradient, k)
             known = np.isfinite(one["train_loss_mean"])
             for axis, mean in (
-                (loss, one["train_loss_mean"]),
+                (loss, 10 ** one["log_train_loss_mean"]),
                 (accuracy, 100 * one["val_accuracy_mean"]),
             ):
-                (line,) = lines(axis, style.colour(gradient, k))
+                (line,) = lines(axis, look.colour(gradient, k))
                 assert line.get_xdata() == pytest.approx(one["epoch"])
                 assert line.get_ydata() == pytest.approx(mean.where(known), nan_ok=True)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == [style.label(gradient, k) for gradient, k in TRAINED]
+    methods = [style.label(gradient, k) for gradient, k in TRAINED]
+    assert texts == [*methods, "95 % interval", "a seed diverged"]
 
 
 def test_network_titles(summaries):
@@ -258,7 +264,7 @@ def test_a_diverged_training_ends_in_a_cross(summaries):
     figure = draw("fc_training", summaries)
     for axis in figure.axes:
         (cross,) = crosses(axis)
-        (line,) = lines(axis, style.colour("mine", 2))
+        (line,) = lines(axis, look.colour("mine", 2))
         assert list(cross.get_xdata()) == [2]
         assert cross.get_ydata() == [line.get_ydata()[2]]
         assert np.isnan(line.get_ydata()[3:]).all()
@@ -283,15 +289,17 @@ def test_the_loss_of_bp_does_not_flatten_the_others(summaries):
         bottom, top = axis.get_ylim()
         assert forward / 200 < bottom < forward / 50
         assert 2.3 < top < 3
-    exploded = frame.assign(train_loss_mean=1e9 * frame["train_loss_mean"])
+    exploded = frame.assign(log_train_loss_mean=9 + frame["log_train_loss_mean"])
     assert draw("fc_training", summaries, fc_curves=exploded).axes[0].get_ylim()[1] < 20
 
 
 def test_an_interval_below_zero_stays_on_the_log_scale(summaries):
-    wide = summaries["fc_curves"].assign(train_loss_low=-1.0)
+    """It is of logarithms: as far above the geometric mean as below it."""
+    frame = summaries["fc_curves"]
+    wide = frame[frame["k"].notna()].assign(log_train_loss_low=-3.0, train_loss_low=-1.0)
     axis = draw("fc_training", summaries, fc_curves=wide).axes[0]
     paths = [path.vertices for band in axis.collections for path in band.get_paths()]
-    assert min(path[:, 1].min() for path in paths) > 0
+    assert min(path[:, 1].min() for path in paths) == pytest.approx(1e-3)
 
 
 def alone(frame: pd.DataFrame) -> pd.DataFrame:
@@ -315,11 +323,11 @@ def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
         if key.startswith("sota")
     }
     figure = draw(name, summaries | fc, **sota)
-    assert figure.get_figwidth() == style.COLUMN
+    assert figure.get_figwidth() == look.column()
     assert len(figure.axes) == (2 if name in TRAINING else 1)
     for axis in figure.axes:
         for gradient, k in TRAINED:
-            assert lines(axis, style.colour(gradient, k if name in TRAINING else None))
+            assert lines(axis, look.colour(gradient, k if name in TRAINING else None))
     test_draws_and_saves(name, summaries | fc | sota, tmp_path)
 
 
@@ -338,7 +346,7 @@ def marks(axis, colour, filled: bool) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("name", ["search_functions", "search_fc", "search_sota"])
 def test_searches_mark_what_was_selected_and_what_was_published(name, summaries):
     figure = draw(name, summaries)
-    colour = style.colour("frog", 2)
+    colour = look.colour("frog", 2)
     for axis in figure.axes:
         (curve,) = [line for line in lines(axis, colour) if len(line.get_xdata()) > 2]
         network = name != "search_functions"
@@ -353,7 +361,7 @@ def test_searches_mark_what_was_selected_and_what_was_published(name, summaries)
         assert around.min() < published[1] < around.max()
         assert len(crosses(axis)) == (len(TRAINED) if network else 0)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts[-3:] == ["selected", "published", "diverged"]
+    assert texts[-4:] == ["tried", "selected", "published", "diverged"]
     unknown = summaries[name].assign(published=np.nan)
     figure = draw(name, summaries, **{name: unknown})
     assert "published" not in [text.get_text() for text in figure.legends[0].get_texts()]
@@ -361,14 +369,16 @@ def test_searches_mark_what_was_selected_and_what_was_published(name, summaries)
 
 
 def test_found_and_published_rates_over_the_dimension(summaries):
+    """A row for each gradient, so that no panel holds more lines than it has numbers of tangents."""
     figure = draw("found_rates", summaries)
-    for axis in figure.axes:
-        (line,) = lines(axis, style.colour("frog", 2))
-        assert line.get_xydata().tolist() == [
-            [2.0, pytest.approx(1e-3)],
-            [16.0, pytest.approx(1e-3)],
-        ]
-        assert marks(axis, style.colour("frog", 2), filled=False)[0][1] == pytest.approx(10**-2.5)
+    rows = np.array(figure.axes).reshape(3, 2)
+    for row, method in zip(rows, [("bp", None), ("frog", 2), ("mine", 2)], strict=True):
+        for axis in row:
+            (line,) = lines(axis, look.colour(*method))
+            assert len(axis.lines) == 2
+            rate = pytest.approx(1e-3)
+            assert line.get_xydata().tolist() == [[2.0, rate], [16.0, rate]]
+            assert marks(axis, look.colour(*method), filled=False)[0][1] == pytest.approx(10**-2.5)
 
 
 @pytest.mark.parametrize("name", ["search_functions", "found_rates", "search_fc", "search_sota"])
@@ -391,27 +401,28 @@ def test_tangents_have_a_panel_for_each_network(name, sources, summaries):
         if name in TIMES:
             value, unit = ("train_seconds_mean", 1 / bp["train_seconds_mean"].item())
         assert axis.get_xlabel() == "number of tangents $k$"
-        (level,) = lines(axis, style.colour("bp"))
+        (level,) = lines(axis, look.colour("bp"))
         assert level.get_ydata() == pytest.approx([unit * bp[value].item()] * 2)
         for gradient, ks in (("fg-mean", (1, 2, 16)), ("frog", (2, 16)), ("mine", (2,))):
-            (line,) = lines(axis, style.colour(gradient))
+            (line,) = lines(axis, look.colour(gradient))
             assert line.get_xdata() == pytest.approx(np.array(ks), rel=0.1)
             expected = unit * part.loc[part["gradient"] == gradient, value]
             assert line.get_ydata() == pytest.approx(expected)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == [style.label(name) for name in ("bp", "fg-mean", "frog", "mine")]
+    methods = [style.label(name) for name in ("bp", "fg-mean", "frog", "mine")]
+    assert texts == [*methods, "95 % interval"]
 
 
 def test_the_projection_starts_at_the_single_tangent(summaries):
     def dashes(frame):
         axis = draw("fc_tangents", summaries, fc=frame).axes[0]
-        (dashed,) = [line for line in axis.lines if line.get_linestyle() == "--"]
-        ends = [lines(axis, style.colour(name))[0].get_xydata()[0] for name in ("fg-mean", "frog")]
+        (dashed,) = [line for line in axis.lines if line.get_linestyle() == ":"]
+        ends = [lines(axis, look.colour(name))[0].get_xydata()[0] for name in ("fg-mean", "frog")]
         return dashed, ends
 
     dashed, ends = dashes(summaries["fc"])
     assert dashed.get_xydata() == pytest.approx(np.array(ends))
-    assert to_rgb(dashed.get_color()) == style.colour("frog")
+    assert to_rgb(dashed.get_color()) == look.colour("frog")
     frame = summaries["fc"]
     without = frame[~((frame["gradient"] == "fg-mean") & (frame["k"] == 1).fillna(False))]
     assert len(dashes(without)[0].get_xdata()) == 1  # too little for a line
@@ -422,11 +433,12 @@ def test_intervals_are_drawn(summaries):
     figure = draw("fc_tangents", summaries)
     (bars,) = [
         bar
-        for bar in figure.axes[0].containers
-        if np.allclose(to_rgb(bar[0].get_color()), style.colour("frog"))
+        for bar in figure.axes[0].collections
+        if isinstance(bar, LineCollection)
+        and np.allclose(bar.get_colors()[0][:3], look.colour("frog"))
     ]
     frog = frame[(frame["gradient"] == "frog") & (frame["width"] == 16)]
-    drawn = np.array(bars[2][0].get_segments())[:, :, 1]
+    drawn = np.array(bars.get_segments())[:, :, 1]
     assert drawn == pytest.approx(
         100 * frog[["test_accuracy_low", "test_accuracy_high"]].to_numpy()
     )

@@ -276,7 +276,7 @@ def test_networks_are_compared_by_their_lowest_validation_loss(
             columns |= {"epoch": np.arange(3)}
             paths.append(str(tmp_path / source / f"repeat{seed}.parquet"))
             stop = "diverged" if seed in diverged[source] else "completed"
-            run = {"seed": seed}
+            run = {"seed": seed, "epochs": 2}
             parquet.write(paths[-1], schemas.NETWORKS, columns, run=run, stop=stop, n=9)
     row = summary.compared(paths).iloc[0]
     assert (row["model"], row["width"], row["found_lr"]) == ("fc", 4, 0.05)

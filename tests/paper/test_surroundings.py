@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 DRAW = """
-from fgrad.paper.figures import forward_gradient, projection, style
+from fgrad.paper.figures import files, forward_gradient, look, projection, style
 
 figure, stacks = style.stacks([("one\\nof two", None), ("two", None)], 1.5, "loss")
 for (axis,) in stacks:
-    axis.plot([1, 1e4], [0.25, 1234.5], color=style.colour("frog", 4), marker=style.marker(4))
-    style.log2_ticks(axis, 1e4)
-style.legend(figure, [("frog", 4), ("bp", None)], columns=2)
+    axis.plot([1, 1e4], [0.25, 1234.5], **style.drawn("frog", 4))
+    style.log_ticks(axis, [1, 1e4])
+style.legend(figure, [("frog", 4), ("bp", None)])
 for name, drawn in (("p", projection.draw()), ("f", forward_gradient.draw()), ("s", figure)):
-    style.save(drawn, f"{name}.pdf", f"{name}.png", note="said above")
+    files.save(drawn, [f"{name}.{kind}" for kind in ("pdf", "png", "svg")], note="said above")
 """
 
 SETTINGS = """
@@ -44,8 +44,8 @@ def drawn(folder: Path, environment: dict[str, str]) -> dict[str, str]:
         cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    images = sorted(path for path in folder.iterdir() if path.suffix in (".pdf", ".png"))
-    assert len(images) == 6
+    images = sorted(path for path in folder.iterdir() if path.suffix in (".pdf", ".png", ".svg"))
+    assert len(images) == 9
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in images}
 
 
@@ -76,6 +76,21 @@ def test_the_users_settings(where, plain, tmp_path):
     work = tmp_path if where == "folder" else tmp_path / "work"
     work.mkdir(exist_ok=True)
     assert drawn(work, {} if where == "folder" else {where: str(tmp_path)}) == plain
+
+
+SEARCH = "search functions --function sphere --n 2 --gradient bp --seed 0 --evaluations 4 --output"
+
+
+def test_a_search_draws_the_same(tmp_path):
+    """Its figure is the last thing it makes, and all that it has computed is there by then."""
+    (tmp_path / "matplotlibrc").write_text(SETTINGS)
+    around = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "LC_ALL": "C"}
+    for name, folder, environment in (("plain", "/", {}), ("hostile", tmp_path, around)):
+        command = [sys.executable, "-m", "fgrad", *SEARCH.split(), str(tmp_path / name)]
+        subprocess.run(command, cwd=folder, env=os.environ | environment, check=True)
+    for name in ("search.pdf", "search.png", "learning_rates.csv"):
+        first, second = ((tmp_path / one / name).read_bytes() for one in ("plain", "hostile"))
+        assert first == second, name
 
 
 def test_settings_that_are_no_text_are_refused_before_anything_is_searched(tmp_path):

@@ -1,5 +1,6 @@
 """What a start hands to its jobs is what they get, however the configuration is edited."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def loaded(tmp_path, monkeypatch):
 
 def test_what_was_handed_is_what_is_taken(loaded):
     config, runs = loaded
+    row = {"experiment": "functions", "n": 2, "metric": "final", "mean": 0.1}
+    runs = replace(runs, reported={"functions": [row]})
     name = handed.hand(config, runs)
     assert handed.take(name) == (config, runs)
     assert handed.hand(config, runs) == name

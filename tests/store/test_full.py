@@ -22,7 +22,7 @@ from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import TrainRun
 from fgrad.paper import claims, summary, tables
-from fgrad.paper.figures import style
+from fgrad.paper.figures import files as figures
 from fgrad.plan import rates
 from fgrad.problems import published
 from fgrad.store import files, journal, lease, log, parquet
@@ -45,12 +45,12 @@ def judge(folder: Path) -> None:
 def draw(folder: Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(20, 20))
     figure.subplots().plot(MANY)
-    style.save(figure, str(folder / "f.pdf"), str(folder / "f.png"))
+    figures.save(figure, (str(folder / "f.pdf"), str(folder / "f.png")))
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
     "result": lambda folder: parquet.write(folder / "r", {"x": pa.int64()}, {"x": MANY}),
-    "summary": lambda folder: summary.write(FRAME, str(folder / "s")),
+    "summary": lambda folder: summary.write(FRAME, str(folder / "s"), {}),
     "table": lambda folder: tables.write(
         FRAME[:3000], *(str(folder / name) for name in ("t.csv", "t.md", "t.tex")), caption="c"
     ),

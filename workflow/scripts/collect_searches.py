@@ -9,7 +9,7 @@ with log.logged(snakemake.log[0]):
     asked, published = snakemake.params.asked, snakemake.params.published
     identity.check(asked)
     trials = resolve_name(snakemake.params.makes)(snakemake.input.runs, published)
-    made_of = identity.made_of(asked, snakemake.params.code, published)
-    summary.write(trials, snakemake.output.trials, made_of, identity.older(asked))
+    known = identity.record(asked, snakemake.params.code, published)
+    summary.write(trials, snakemake.output.trials, known)
     rates.write_table(Path(snakemake.output.table), trials)
     files.drop_finished(snakemake.input.runs)

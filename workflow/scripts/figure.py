@@ -3,8 +3,10 @@ from pkgutil import resolve_name
 from fgrad.store import identity, log, parquet
 
 with log.logged(snakemake.log[0]):
-    from fgrad.paper.figures import style  # matplotlib reads settings of the user's
+    from fgrad.paper.figures import files, look  # matplotlib reads settings of the user's
 
-    draw = resolve_name(snakemake.params.draws)
+    look.use(look.Look(**snakemake.params.look))
     frames = [parquet.read(path) for path in snakemake.input]
-    style.save(draw(*frames), *snakemake.output, note=identity.notes(snakemake.input))
+    figure = resolve_name(snakemake.params.draws)(*frames)
+    note = identity.notes(snakemake.input)
+    files.save(figure, snakemake.output, note, files.shown(snakemake.input))

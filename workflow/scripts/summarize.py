@@ -6,7 +6,6 @@ from fgrad.store import files, identity, log
 with log.logged(snakemake.log[0]):
     identity.check(snakemake.params.asked)
     frame = resolve_name(snakemake.params.makes)(snakemake.input.runs)
-    made_of = identity.made_of(snakemake.params.asked, snakemake.params.code)
-    older = identity.older(snakemake.params.asked)
-    summary.write(frame, snakemake.output[0], made_of, older)
+    known = identity.record(snakemake.params.asked, snakemake.params.code)
+    summary.write(frame, snakemake.output[0], known)
     files.drop_finished(snakemake.input.runs)

@@ -1,6 +1,6 @@
 from pkgutil import resolve_name
 
-from fgrad.paper import tables
+from fgrad.paper.tables import table
 from fgrad.store import identity, log, parquet
 
 with log.logged(snakemake.log[0]):
@@ -8,4 +8,5 @@ with log.logged(snakemake.log[0]):
     caption = f"{snakemake.params.heading}. {snakemake.params.caption}"
     frames = [parquet.read(path) for path in snakemake.input]
     note = identity.notes(snakemake.input)
-    tables.write(make(*frames), *snakemake.output, caption=caption, note=note)
+    made = make(*frames, **snakemake.params.given)
+    table.write(made, *snakemake.output, caption=caption, note=note)

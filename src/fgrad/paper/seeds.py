@@ -13,6 +13,9 @@ from fgrad.store import parquet, schemas
 
 Floats = npt.NDArray[np.float64]
 
+LOWEST = 1e-12
+"""Values below are drawn at it on log scales, and their logarithms are taken of it."""
+
 SOLVED = 1e-6
 """Part of the starting gap below which a descent counts as solved; float32 resolves no less."""
 
@@ -28,8 +31,8 @@ def functions(paths: Sequence[str]) -> pd.DataFrame:
     Returns:
         ``function, n, gradient, k, angle_deg, lr, seed``, ``start``, ``best`` and ``final`` value,
         ``steps`` taken and ``allowed``, ``stop`` and the columns ``completed, stalled, diverged``,
-        ``minimum`` (of the function), ``degenerate``, ``gap`` (final − minimum) and ``log_left``
-        (log₁₀ of the gap as a part of the starting gap, `SOLVED` at least).
+        ``minimum`` (of the function), ``degenerate``, ``gap`` (final − minimum), ``log_gap`` (log₁₀
+        of it) and ``log_left`` (log₁₀ of the gap as a part of the starting gap, `SOLVED` at least).
     """
     return pd.concat(each(of_descents, paths, schemas.FUNCTIONS), ignore_index=True)
 
@@ -83,6 +86,7 @@ def by_seed(frame: pd.DataFrame, stopped: Sequence[dict[str, Any]]) -> pd.DataFr
     for reason in ("completed", "stalled", "diverged"):
         seeds[reason] = seeds["stop"] == reason
     seeds["gap"] = seeds["final"] - minimum
+    seeds["log_gap"] = logs(seeds["gap"])
     with np.errstate(invalid="ignore"):
         left = seeds["gap"] / (seeds["start"] - minimum)
         seeds["log_left"] = np.log10(np.maximum(left, SOLVED))
@@ -97,7 +101,7 @@ def of_training(path: str) -> pd.DataFrame:
     lowest = frame["train_loss"].min()
     row = {name: best[name] for name in [*NETWORK, *REACHED]}
     row |= {"n": provenance["n"], "best_epoch": best["epoch"], "epochs": frame["epoch"].max()}
-    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, 1e-12))}
+    row |= {"train_loss": lowest, "log_train_loss": np.log10(max(lowest, LOWEST))}
     row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
     row |= {"seconds": frame[SECONDS].sum().sum(), "seed": provenance["run"]["seed"]}
     row |= {"allowed": provenance["run"]["epochs"]}
@@ -109,3 +113,9 @@ def known(frame: pd.DataFrame) -> tuple[float, bool]:
     """Minimum of the function of a run, and whether it is constant in that dimension."""
     function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
     return function.minimum(n), function.degenerate_n == n
+
+
+def logs(values: pd.Series) -> pd.Series:
+    """log₁₀, of `LOWEST` at least."""
+    found: pd.Series = np.log10(values.clip(lower=LOWEST))
+    return found

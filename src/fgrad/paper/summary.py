@@ -1,6 +1,6 @@
 """From runs to what figures, tables and claims read: one small table for each question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,13 @@ def quality(paths: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``n, k, aggregation, normalized, angle_deg, count``, the statistics of `describe` for every
-        metric and for ``squared_ratio`` (of the norms), and ``margin_min``: the smallest
-        cos(P_U∇f, ∇f) − cos(g, ∇f) over the samples, where both come from the same tangents.
+        metric, for ``squared_ratio`` (of the norms) and ``margin``, cos(P_U∇f, ∇f) − cos(g, ∇f)
+        where both come from the same tangents, and ``margin_min``, the smallest of the samples.
     """
     frames = each(_quality, paths, schemas.QUALITY)
     by = ["n", "k", "aggregation", "normalized", "angle_deg"]
     frame = pd.concat(frames, ignore_index=True)
-    metrics = [
-        name for name in map(str, frame.select_dtypes("float")) if name not in (*by, "margin")
-    ]
+    metrics = [name for name in map(str, frame.select_dtypes("float")) if name not in by]
     described = describe(frame, by, metrics)
     margin = frame.groupby(by, dropna=False, sort=False)["margin"].min().rename("margin_min")
     return described.merge(margin.reset_index(), on=by)
@@ -51,13 +49,12 @@ def functions(paths: Sequence[str]) -> pd.DataFrame:
     Returns:
         ``function, n, gradient, k, angle_deg, lr``, ``start`` (value at step 0), ``minimum`` (of
         the function), ``degenerate``, ``count``, the statistics of `describe` for ``final``,
-        ``best``, ``gap`` (final − minimum), ``log_left`` (log₁₀ of the gap as a part of the
-        starting gap, `SOLVED` at least) and ``steps``, and how many seeds ``completed``,
-        ``stalled``, ``diverged``.
+        ``best``, ``gap``, ``log_gap``, ``log_left`` (see `fgrad.paper.seeds.functions`) and
+        ``steps``, and how many seeds ``completed``, ``stalled``, ``diverged``.
     """
     frame = pd.concat(each(seeds.of_descents, paths, schemas.FUNCTIONS), ignore_index=True)
     by = [*SETTING, "start", "minimum", "degenerate"]
-    described = describe(frame, by, ["final", "best", "gap", "log_left", "steps"])
+    described = describe(frame, by, ["final", "best", "gap", "log_gap", "log_left", "steps"])
     counts = frame.groupby(SETTING, dropna=False, sort=False)[
         ["completed", "stalled", "diverged"]
     ].sum()
@@ -69,7 +66,8 @@ def curves(paths: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``function, n, gradient, k, angle_deg, lr, step, minimum, degenerate, count`` and the
-        statistics of `describe` for ``value``, at up to `CURVE_POINTS` steps of each run.
+        statistics of `describe` for ``value`` and ``log_gap`` (log₁₀ of value − minimum, of
+        `fgrad.paper.seeds.LOWEST` at least), at up to `CURVE_POINTS` steps of each run.
     """
     return pd.concat(each(_curve, paths, schemas.FUNCTIONS), ignore_index=True)
 
@@ -98,10 +96,12 @@ def network_curves(paths: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``experiment, model, width, dataset, gradient, k, lr, epoch, count`` and the statistics of
-        `describe` for every loss and accuracy.
+        `describe` for every loss and accuracy, ``log_train_loss`` (log₁₀ of the training loss), and
+        ``seconds`` (of training, evaluation left out, up to that epoch).
     """
     frame = pd.concat(each(_epochs, paths, schemas.NETWORKS), ignore_index=True)
     metrics = [name for name in map(str, frame) if name.endswith(("_loss", "_accuracy"))]
+    metrics.append("seconds")
     parts = []
     for _, cell in frame.groupby(NETWORK, dropna=False, sort=False):
         last = int(cell["epoch"].max())
@@ -166,18 +166,15 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({key: kind for key, kind in kinds.items() if key in by})
 
 
-def write(frame: pd.DataFrame, path: str, made_of: str = "", older: str = "") -> None:
+def write(frame: pd.DataFrame, path: str, known: Mapping[str, Any]) -> None:
     """Write a summary whole or not at all.
 
     Args:
         frame: what is summarised.
         path: Parquet file.
-        made_of: what it is of, see `fgrad.store.identity.made_of`.
-        older: which runs were made by older code, to be said wherever the summary is shown.
+        known: what it is of, see `fgrad.store.identity.record`.
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    known = {"made_of": made_of, "older": older}
-    parquet.save(path, table, known)
+    parquet.save(path, pa.Table.from_pandas(frame, preserve_index=False), known)
 
 
 def _quality(path: str) -> pd.DataFrame:
@@ -223,7 +220,8 @@ def _curve(path: str) -> pd.DataFrame:
         )
         first = part.iloc[0]
         setting = {key: first[key] for key in SETTING}
-        described = describe(long, ["step"], ["value"])
+        long["log_gap"] = seeds.logs(long["value"] - minimum)
+        described = describe(long, ["step"], ["value", "log_gap"])
         parts.append(described.assign(**setting, minimum=minimum, degenerate=degenerate))
     return pd.concat(parts, ignore_index=True).astype({"k": "Int64", "n": "Int64"})
 
@@ -234,6 +232,8 @@ def _epochs(path: str) -> pd.DataFrame:
     frame[losses] = frame[losses].fillna(np.inf)
     if parquet.provenance(path)["stop"] == "diverged":
         frame.loc[frame.index[-1], losses] = np.inf
+    frame["log_train_loss"] = seeds.logs(frame["train_loss"])
+    frame["seconds"] = frame["train_seconds"].fillna(0).cumsum()
     return frame
 
 

@@ -30,6 +30,7 @@ def hand(config: Config, runs: Runs) -> str:
         for section, own in runs.jobs.items()
     }
     content = {"config": config.model_dump(mode="json"), "jobs": jobs, "published": runs.published}
+    content["reported"] = runs.reported
     text = json.dumps(content)
     name = f"h{identity.digest(text)}"  # Snakemake reads digits with an e among them as a number
     if not _file(name).exists():
@@ -53,7 +54,7 @@ def take(name: str) -> tuple[Config, Runs]:
             }
             for section, own in content["jobs"].items()
         }
-        return Config(**content["config"]), Runs(jobs, content["published"])
+        return Config(**content["config"]), Runs(jobs, content["published"], content["reported"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{_file(name).absolute()}: what this job was handed cannot be read here "

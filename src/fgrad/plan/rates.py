@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -30,25 +30,34 @@ Plain = BeforeValidator(_plain)
 Whole = Annotated[int, Field(ge=1), Plain]
 
 
-class Row(Model):
-    """A row of a learning-rate table: a run and its rate, from texts."""
+class Record(Model):
+    """A row of a table that people write, from texts: what it is about, what is known of that."""
 
     model_config = ConfigDict(strict=False)
 
-    lr: Annotated[Rate, Plain]
+    known: ClassVar[tuple[str, ...]]
+    """Columns that say what is known; the others say of what."""
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """The run: every column but the rate."""
+        """What it is about."""
         return tuple(getattr(self, name) for name in self.columns())
 
     @classmethod
     def columns(cls) -> list[str]:
-        return [name for name in cls.model_fields if name != "lr"]
+        return [name for name in cls.model_fields if name not in cls.known]
 
     @classmethod
     def describe(cls, key: tuple[Any, ...]) -> str:
         return row_name(dict(zip(cls.columns(), key, strict=True)))
+
+
+class Row(Record):
+    """A row of a learning-rate table: a run and its rate."""
+
+    known = ("lr",)
+
+    lr: Annotated[Rate, Plain]
 
 
 class FunctionRow(Row):
@@ -72,7 +81,7 @@ class NetworkRow(Row):
     k: Whole | None = None
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Record)
 
 LARGEST = 2**26
 """Bytes of a table at most."""
@@ -85,7 +94,7 @@ OTHERS = {
 
 
 def read_table(path: Path, kind: type[R]) -> list[R]:
-    """Rows of a learning-rate table; rows without a value are skipped.
+    """Rows of a table; rows without a value are skipped, of a learning-rate table not all.
 
     Args:
         path: CSV file with a header.
@@ -105,6 +114,7 @@ def read_table(path: Path, kind: type[R]) -> list[R]:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: cannot be read as a CSV table: {reason}") from None
     _check_header(path, header, kind)
+    what = "run" if issubclass(kind, Row) else "result"
     rows: dict[tuple[Any, ...], int] = {}
     result = []
     errors = []
@@ -127,13 +137,13 @@ def read_table(path: Path, kind: type[R]) -> list[R]:
             continue
         if row.key in rows:
             errors.append(
-                f"{where}: {row.describe(row.key)}: same run as row {rows[row.key]}; keep one"
+                f"{where}: {row.describe(row.key)}: same {what} as row {rows[row.key]}; keep one"
             )
         rows.setdefault(row.key, line)
         result.append(row)
     if errors:
         raise ConfigError(few(errors, path))
-    if not result:
+    if not result and issubclass(kind, Row):
         raise ConfigError(f"{path}: no rows; a header and one row for each run are expected")
     return result
 
@@ -161,8 +171,8 @@ def _cells(record: dict[str | Any, str | Any]) -> Iterator[str]:
         yield from cell if isinstance(cell, list) else ([] if cell is None else [cell])
 
 
-def _check_header(path: Path, header: list[str], kind: type[Row]) -> None:
-    known = [*kind.columns(), "lr"]
+def _check_header(path: Path, header: list[str], kind: type[Record]) -> None:
+    known = [*kind.columns(), *kind.known]
     columns = f"columns are {', '.join(known)}, separated by commas"
     for number, name in enumerate(header, 1):
         if name and not name.startswith("Unnamed: "):  # as pandas calls it

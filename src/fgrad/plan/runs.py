@@ -4,7 +4,7 @@ Nothing here imports torch, and no result depends on this module: a job is hande
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fgrad.options.quality import QualityRun
 from fgrad.options.search import FRESH
 from fgrad.plan.bounds import refuse_many
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
+from fgrad.plan.reported import Results, about
 from fgrad.plan.sections import Config, Experiment, QualitySection
 
 SECTIONS: dict[str, type[JobOptions]] = {
@@ -87,10 +88,12 @@ class Runs:
     Args:
         jobs: section → its jobs.
         published: section of a search → name of a row → its published rate, where there is one.
+        reported: experiment → what the paper reports of it.
     """
 
     jobs: dict[str, Jobs]
     published: dict[str, dict[str, float]]
+    reported: Results = field(default_factory=dict)
 
     def names(self) -> list[tuple[str, str]]:
         """Section and name of each job, searches before the runs that wait for them."""
@@ -128,7 +131,10 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
         "angle_quality": _angle_quality_runs(checked),
         **joined.jobs,
     }
-    return checked, Runs({section: jobs.get(section, {}) for section in SECTIONS}, joined.published)
+    jobs = {section: jobs.get(section, {}) for section in SECTIONS}
+    options = {section: [job.options for job in own.values()] for section, own in jobs.items()}
+    results = about(checked, directory / checked.published_results, options)
+    return checked, Runs(jobs, joined.published, results)
 
 
 @dataclass(frozen=True)
@@ -366,8 +372,9 @@ def _exact_run(section: QualitySection) -> Job:
 
 
 def _angle_quality_runs(config: Config) -> Jobs:
+    """Tangents at an angle are of length 1 already: normalised they are the same."""
     angles, section = config.angles, config.quality
-    shared = section.model_dump(include={"seed", "gradient", "aggregations", "normalized"})
+    shared = section.model_dump(include={"seed", "gradient", "aggregations"})
     shared |= {"n": [angles.n], "k": angles.quality_k, "samples": angles.samples}
     return {
         f"a{_degrees(alpha)}": _job(QualityRun, shared | {"angle": alpha}, "config: angles")

@@ -12,6 +12,7 @@ from fgrad.options.base import (
     Degrees,
     FilePath,
     Name,
+    Number,
     Seed,
     Several,
     TrueGradient,
@@ -141,14 +142,40 @@ class NetworksSection(Model):
     sota: Experiment
 
 
+class FiguresSection(Model):
+    """How figures look; it changes no number."""
+
+    column_width: Annotated[Number, Field(ge=2.5, le=20)] = 3.5
+    """Inches of a column."""
+    page_width: Annotated[Number, Field(ge=5, le=40)] = 7.16
+    """Inches of the page."""
+    font_size: Annotated[Number, Field(ge=5, le=14)] = 8.0
+    """Points of labels."""
+    font: Literal["sans", "serif"] = "sans"
+    formats: Unique[Literal["pdf", "png", "svg"]] = ("pdf", "png")
+    palette: Literal["okabe-ito", "tol", "grey"] = "okabe-ito"
+
+    @model_validator(mode="after")
+    def _page_is_wider(self) -> Self:
+        if self.page_width < self.column_width:
+            raise ValueError(
+                f"page_width = {self.page_width:g} is less than column_width = "
+                f"{self.column_width:g}; a page holds a column at least"
+            )
+        return self
+
+
 class Config(Model):
     """The whole configuration."""
 
     learning_rates: Literal["published", "searched"] = "published"
     """Where the rates of all runs come from: the tables, or a search for each of their rows."""
+    published_results: str = "published_results.csv"
+    """The table of what the paper reports, where somebody has entered it."""
     orphans: Literal["refuse", "wait", "cancel"] = "refuse"
     """What becomes of jobs that are at work since an earlier start, whose main process was killed:
     this start is refused, waits for them, or cancels them."""
+    figures: FiguresSection = FiguresSection()
     gradients: Annotated[dict[Name, Gradient], Field(min_length=1)]
     quality: QualitySection
     functions: FunctionsSection

@@ -183,6 +183,39 @@ def made_of(asked: Iterable[Mapping[str, Any]], *also: Any) -> str:
     return digest([each, *also])
 
 
+MANY = 16
+"""Values of an option that are listed; of more, only the number is said."""
+
+
+def record(asked: Sequence[Mapping[str, Any]], *also: Any) -> dict[str, Any]:
+    """What a file that is made of some results records of them.
+
+    Args:
+        asked: `Asked.plain` of each; the files are there.
+        also: plain values it depends on too.
+
+    Returns:
+        ``made_of`` and ``older``, see there, ``runs`` (how many), ``commits`` (of the code that
+        made them; ``unknown`` where it is not) and ``options`` (name → values among the runs, the
+        number of them where they are many).
+    """
+    made = [parquet.provenance(one["path"]) for one in asked]
+    commits = sorted({str(one.get("commit") or "unknown") for one in made})
+    found: dict[str, list[Any]] = {}
+    for one in made:
+        for name, value in defining(one.get("run") or {}).items():
+            values = found.setdefault(name, [])
+            if value not in values:
+                values.append(value)
+    options = {
+        name: values if len(values) <= MANY else f"{len(values)} values"
+        for name, values in found.items()
+        if values != [None]
+    }
+    known = {"made_of": made_of(asked, *also), "older": older(asked)}
+    return known | {"runs": len(made), "commits": commits, "options": options}
+
+
 def is_made_of(path: str, asked: Iterable[Mapping[str, Any]], *also: Any) -> bool:
     """Whether a file says that it is made of these results and values, see `made_of`."""
     try:

@@ -43,7 +43,9 @@ def judge(
     frames = {name: frame.assign(tuned=tuned) for name, frame in frames.items()}
     judged = []
     for claim in claims:
-        verdict = resolve_name(claim["check"])(*(frames[name] for name in claim["of"]))
+        verdict = resolve_name(claim["check"])(
+            *(frames[name] for name in claim["of"]), **claim.get("given", {})
+        )
         judged.append({key: claim[key] for key in ("name", "section", "statement")})
         judged[-1] |= asdict(verdict) | ({"note": note} if note else {})
     return judged

@@ -1,14 +1,19 @@
 """Sections 4.2 and 4.3: closed-form functions, and tangents at an angle."""
 
-from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
+from fgrad.paper.contents.kinds import (
+    Claim,
+    Figure,
+    Section,
+    Summary,
+    Table,
+    beside_published,
+)
 from fgrad.paper.contents.quality import QUALITY_CAPTION
 
-RATES_CAPTION = (
-    "Learning rates the runs were computed with, as in the paper's appendix: the published ones, "
-    "or, with ``learning_rates: searched``, those of a search for each row."
-)
+RATES_CAPTION = "Learning rates of the runs, as in the paper's appendix: {rates}."
 FINAL_CAPTION = (
-    "Final value, mean ± standard deviation over the seeds; “diverged” where a seed did."
+    "Final value of the function, mean ± standard deviation over the seeds; how many seeds "
+    "diverged where some did. "
 )
 
 FUNCTIONS = Section(
@@ -28,10 +33,11 @@ FUNCTIONS = Section(
             draws="fgrad.paper.figures.final_values:draw",
             of=("functions",),
             caption="The paper, section 4.2: more tangents reach lower values, and the projection "
-            "optimises in dimensions where a single tangent hardly moves. Mean over the seeds of "
-            "the final value, with 95 % intervals; dotted: the start; crosses: a seed diverged; "
-            "values below 10⁻¹² are drawn there. Styblinski–Tang, whose minimum is negative, as "
-            "the part of the starting gap that is left. Rosenbrock has no term at n = 1 and is "
+            "optimises in dimensions where a single tangent hardly moves. Final value after "
+            "{steps} steps, with {rates}: on log scales the {log_mean}, values "
+            "below 10⁻¹² drawn there; Styblinski–Tang, whose minimum is negative, as the part of "
+            "the starting gap that is left, the {mean}. Methods stand side by side at each n. "
+            "Dotted: the start; crosses: a seed diverged. Rosenbrock has no term at n = 1 and is "
             "left out there. See the claims *more-tangents-optimise-better*, "
             "*projection-optimises-better* and *multi-tangent-opens-dimensions*.",
         ),
@@ -39,30 +45,54 @@ FUNCTIONS = Section(
             "descent_curves",
             draws="fgrad.paper.figures.descent_curves:draw",
             of=("curves",),
-            caption="Gradient descent of section 4.2, with the published learning rate of each "
-            "gradient: mean over the seeds of the value above the known minimum, with 95 % "
-            "intervals. A seed that has stopped keeps its last value.",
+            caption="Gradient descent of section 4.2, with {rates}: value over "
+            "steps, on log scales the {log_mean}, else the part of the starting gap that is "
+            "left, the {mean}. A seed that has stopped keeps its last value. A curve ends in "
+            "a cross where a seed diverged or the mean left the panel on the way there.",
+        ),
+        Figure(
+            "gap_to_bp",
+            draws="fgrad.paper.figures.gap_to_bp:draw",
+            of=("functions",),
+            caption="How far forward gradients stay behind ∇f in section 4.2: what is left of the "
+            "starting gap f(x₀) − f*, as a multiple of what ∇f leaves with a learning rate of its "
+            "own, the {log_mean}. Below 10⁻⁶ of the starting gap a descent counts as solved, "
+            "and two that are have a ratio of 1. Crosses: a seed diverged. See the claim "
+            "*gap-to-the-gradient-grows-with-n*.",
+        ),
+        Figure(
+            "quality_predicts",
+            draws="fgrad.paper.figures.quality_predicts:draw",
+            of=("functions",),
+            caption="How far the quality of an estimate predicts the progress of a descent, which "
+            "the paper does not show: what is left of the starting gap in section 4.2 over the "
+            "expected cosine similarity to ∇f that the laws of section 4.1 give for that gradient, "
+            "n and k; ∇f itself has 1. Grey lines join what descends in one n, the {log_mean}, "
+            "10⁻⁶ at least. If quality were all that counts, all lines would be one. See the claim "
+            "*quality-predicts-progress*.",
         ),
     ),
     tables=(
         Table(
             "learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("functions",),
             caption=RATES_CAPTION,
         ),
         Table(
             "final_values",
-            makes="fgrad.paper.tables:final_values",
+            makes="fgrad.paper.tables.functions:final_values",
             of=("functions",),
-            caption=FINAL_CAPTION,
+            caption=FINAL_CAPTION + "{covers}",
+            metrics=("final",),
         ),
         Table(
             "stops",
-            makes="fgrad.paper.tables:stops",
+            makes="fgrad.paper.tables.functions:stops",
             of=("functions",),
-            caption="Best value and steps, mean over the seeds, and how many seeds completed, "
-            "stalled or diverged.",
+            caption="Best value and steps, mean ± standard deviation over the seeds, and how many "
+            "seeds completed, stalled or diverged. {covers}",
+            metrics=("best", "steps"),
         ),
     ),
     claims=(
@@ -112,6 +142,7 @@ FUNCTIONS = Section(
             paper=False,
         ),
     ),
+    beside_published=beside_published("functions", "functions"),
 )
 
 ANGLES = Section(
@@ -135,36 +166,39 @@ ANGLES = Section(
             of=("angle_quality",),
             caption="The paper, section 4.3: the projection depends on the span of the tangents "
             "alone, so their angle changes the mean but never the projection. Points: mean over "
-            "the samples with 95 % intervals; dotted: theory. See the claims "
+            "{samples} samples with 95 % intervals; dotted: theory. See the claims "
             "*projection-quality-ignores-angle* and *mean-quality-needs-angle*.",
         ),
         Figure(
             "angle_descent",
             draws="fgrad.paper.figures.angle_descent:draw",
             of=("angle_curves",),
-            caption="The paper, section 4.3: descent on Styblinski–Tang with all tangents at an "
-            "angle to the first. Mean over the seeds with 95 % intervals. See the claims "
+            caption="The paper, section 4.3: descent on {function} with all tangents at an angle "
+            "to the first, with {rates}: the part of the starting gap that is left, "
+            "the {mean}. A curve ends in a cross where a seed diverged. See the claims "
             "*projection-descent-ignores-angle* and *mean-descent-needs-angle*.",
         ),
     ),
     tables=(
         Table(
             "angle_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("angle_functions",),
             caption=RATES_CAPTION,
         ),
         Table(
             "angle_final_values",
-            makes="fgrad.paper.tables:final_values",
+            makes="fgrad.paper.tables.functions:final_values",
             of=("angle_functions",),
-            caption=FINAL_CAPTION,
+            caption=FINAL_CAPTION + "{covers}",
+            metrics=("final",),
         ),
         Table(
             "angle_quality",
-            makes="fgrad.paper.tables:quality",
+            makes="fgrad.paper.tables.quality:quality",
             of=("angle_quality",),
-            caption=QUALITY_CAPTION,
+            caption=QUALITY_CAPTION + "{covers}",
+            metrics=("cosine", "norm_ratio"),
         ),
     ),
     claims=(
@@ -196,4 +230,5 @@ ANGLES = Section(
             of=("angle_seeds",),
         ),
     ),
+    beside_published=beside_published("angles", "angle_functions", "angle_quality"),
 )

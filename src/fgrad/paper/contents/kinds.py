@@ -5,8 +5,19 @@ are text that means the same in reStructuredText (report), Markdown (docs) and, 
 plain words, ``*emphasis*`` and double backquotes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+
+def filled(caption: str, facts: Mapping[str, str]) -> str:
+    """A caption with what was run, beginning with a capital.
+
+    >>> filled("{mean} of them", {"mean": "mean over 5 seeds"})
+    'Mean over 5 seeds of them'
+    """
+    text = caption.format_map(facts)
+    return text[:1].upper() + text[1:]
 
 
 @dataclass(frozen=True)
@@ -34,13 +45,18 @@ class Figure:
         name: of ``results/paper/figures/NAME.png``.
         draws: frames → matplotlib figure.
         of: summaries it shows, in the order ``draws`` takes their frames.
-        caption: what it shows, in words.
+        caption: what it shows, in words, with ``{fields}`` for what was run, see
+            `fgrad.paper.scale.facts`.
     """
 
     name: str
     draws: str
     of: tuple[str, ...]
     caption: str
+
+    def caption_of(self, facts: Mapping[str, str]) -> str:
+        """The caption with what was run filled in; its first letter is a capital."""
+        return filled(self.caption, facts)
 
 
 @dataclass(frozen=True)
@@ -49,15 +65,21 @@ class Table:
 
     Args:
         name: of ``results/paper/tables/NAME.csv``.
-        makes: frames → the table as a frame.
+        makes: frames → `fgrad.paper.tables.table.Table`.
         of: summaries it shows, in the order ``makes`` takes their frames.
-        caption: what it shows, in words.
+        caption: what it shows, in words; ``{…}`` is one of `fgrad.paper.scale.facts`.
+        metrics: of which it shows what the paper reports, which ``makes`` takes as ``published``.
     """
 
     name: str
     makes: str
     of: tuple[str, ...]
     caption: str
+    metrics: tuple[str, ...] = ()
+
+    def caption_of(self, facts: Mapping[str, str]) -> str:
+        """The caption with what was run filled in; its first letter is a capital."""
+        return filled(self.caption, facts)
 
 
 @dataclass(frozen=True)
@@ -92,6 +114,8 @@ class Section:
         target: that makes it; empty where it has none of its own.
         search: whether it is not of the paper itself but searches for a section's rates.
         covers: configuration → what its runs cover, in words; empty without claims.
+        beside_published: the claim that is made as soon as somebody has entered what the paper
+            reports of it.
     """
 
     name: str
@@ -104,6 +128,7 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     claims: tuple[Claim, ...] = ()
+    beside_published: Claim | None = None
 
     @property
     def heading(self) -> str:
@@ -113,11 +138,27 @@ class Section:
     @property
     def judged_by(self) -> tuple[str, ...]:
         """Summaries that its claims need, each once."""
-        return tuple(dict.fromkeys(name for claim in self.claims for name in claim.of))
+        claims = (*self.claims, *([self.beside_published] if self.beside_published else []))
+        return tuple(dict.fromkeys(name for claim in claims for name in claim.of))
 
     @property
     def questions(self) -> list[dict[str, Any]]:
         """Its claims as plain values, which a job can be handed."""
+        return self._asked(self.claims)
+
+    def question_beside(self, rows: list[dict[str, Any]], unlike: str) -> list[dict[str, Any]]:
+        """The claim about what the paper reports, if there is any.
+
+        Args:
+            rows: what is reported, as plain values.
+            unlike: how the run differs from the paper's, in words.
+        """
+        if not rows or self.beside_published is None:
+            return []
+        given = {"published": rows, "unlike": unlike}
+        return [one | {"given": given} for one in self._asked((self.beside_published,))]
+
+    def _asked(self, claims: tuple[Claim, ...]) -> list[dict[str, Any]]:
         own = f"{self.number} search" if self.search else self.number
         return [
             {
@@ -128,5 +169,15 @@ class Section:
                 "check": claim.check,
                 "of": list(claim.of),
             }
-            for claim in self.claims
+            for claim in claims
         ]
+
+
+def beside_published(name: str, *of: str) -> Claim:
+    """The claim that a run reaches what the paper reports."""
+    return Claim(
+        f"{name}-within-the-published-spread",
+        statement="The means of this run are within the spread of the published ones.",
+        check="fgrad.paper.claims.published:within_spread",
+        of=of,
+    )

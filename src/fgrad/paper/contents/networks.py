@@ -1,12 +1,28 @@
 """Sections 4.4 and 4.5: networks."""
 
 from fgrad.paper.contents.functions import RATES_CAPTION
-from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
+from fgrad.paper.contents.kinds import (
+    Claim,
+    Figure,
+    Section,
+    Summary,
+    Table,
+    beside_published,
+)
 
 ACCURACY_CAPTION = (
-    "More tangents classify better, the projection better than the mean, and backpropagation best. "
     "Test accuracy in %, mean ± standard deviation over the seeds, at the epoch of the lowest "
-    "validation loss."
+    "validation loss; and seconds of training of an epoch, mean over the seeds, on the machine of "
+    "the run. "
+)
+
+EQUAL_TIME = (
+    "What the training of section {section} reaches in a given time on the machine of the run: "
+    "validation accuracy over the seconds of training up to each epoch, evaluation left out, mean "
+    "over the seeds; of the accuracy the {{mean}}; from epoch 1 on; a seed that has stopped keeps "
+    "its last value; crosses: a seed diverged. In mode sim, the default, that is the cost of the "
+    "simulation, see the figure of the time of an epoch. See the claim "
+    "*{name}-more-tangents-win-at-equal-time*."
 )
 
 
@@ -18,10 +34,9 @@ def _time(of: str, number: str) -> Figure:
         of=(of,),
         caption=f"What an epoch of section {number} costs on the machine of the run, which no "
         "claim is about: seconds of training, evaluation left out, as multiples of the mean of "
-        "backpropagation (bp) on the same network and data set. Mean over the seeds with 95 % "
-        "intervals. In mode sim, the default, the directional derivatives come from the gradient "
-        "of backpropagation, so this is the cost of the simulation; in mode fwad it is that of "
-        "forward mode.",
+        "backpropagation (bp) on the same network and data set, the {mean}. In mode sim, the "
+        "default, the directional derivatives come from the gradient of backpropagation, so this "
+        "is the cost of the simulation; in mode fwad it is that of forward mode.",
     )
 
 
@@ -42,37 +57,44 @@ FC = Section(
             draws="fgrad.paper.figures.training:draw",
             of=("fc_curves",),
             caption="The paper, section 4.4: on fully connected networks of every width, more "
-            "tangents reach a lower training loss, the projection does no worse than the mean, and "
-            "the gap to backpropagation grows with the width. Mean over the seeds with 95 % "
-            "intervals, epoch 0 before any step; a seed that has stopped keeps its last value; "
-            "crosses: a seed diverged. The axis of the loss ends two decades below the lowest of "
-            "the forward gradients. See the claims *more-tangents-train-better*, "
-            "*projection-trains-better* and *gap-grows-with-width*.",
+            "tangents reach a lower training loss, the projection does no worse than the mean, "
+            "and the gap to backpropagation grows with the width. With {rates}; of the loss the "
+            "the {log_mean}; of the accuracy the {mean}; epoch 0 before any step; a seed that has "
+            "stopped keeps its last value; crosses: a seed diverged. The axis of the loss ends "
+            "two decades below the lowest of the forward gradients. See the claims "
+            "*more-tangents-train-better*, *projection-trains-better* and *gap-grows-with-width*.",
         ),
         Figure(
             "fc_tangents",
             draws="fgrad.paper.figures.tangents:draw",
             of=("fc",),
             caption="What the training of section 4.4 is worth on the test data: accuracy at the "
-            "epoch of the lowest validation loss. Mean over the seeds with 95 % intervals; dashed: "
-            "from the single tangent of the mean, whose direction is the projection's too, to the "
+            "epoch of the lowest validation loss, with {rates}: the {mean}; dotted: from the "
+            "single tangent of the mean, whose direction is the projection's too, to the "
             "projection. The claims *more-tangents-train-better*, *projection-trains-better* and "
             "*gap-grows-with-width* are decided from the training loss.",
         ),
         _time("fc", "4.4"),
+        Figure(
+            "fc_equal_time",
+            draws="fgrad.paper.figures.equal_time:draw",
+            of=("fc_curves",),
+            caption=EQUAL_TIME.format(section="4.4", name="fc"),
+        ),
     ),
     tables=(
         Table(
             "fc_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("fc",),
             caption=RATES_CAPTION,
         ),
         Table(
             "fc_accuracy",
-            makes="fgrad.paper.tables:accuracy",
+            makes="fgrad.paper.tables.networks:accuracy",
             of=("fc",),
-            caption=ACCURACY_CAPTION,
+            caption=ACCURACY_CAPTION + "{covers}",
+            metrics=("test_accuracy_percent",),
         ),
     ),
     claims=(
@@ -112,6 +134,7 @@ FC = Section(
             paper=False,
         ),
     ),
+    beside_published=beside_published("fc", "fc"),
 )
 
 SOTA = Section(
@@ -131,11 +154,11 @@ SOTA = Section(
             draws="fgrad.paper.figures.training:draw",
             of=("sota_curves",),
             caption="The paper, section 4.5: forward gradients train ResNet18 and ViT too, the "
-            "better the more tangents, but the gap to backpropagation grows with the size. Mean "
-            "over the seeds with 95 % intervals, epoch 0 before any step; a seed that has stopped "
-            "keeps its last value; crosses: a seed diverged. The axis of the loss ends two decades "
-            "below the lowest of the forward gradients. See the claims "
-            "*more-tangents-classify-better* and *gap-grows-with-size*.",
+            "better the more tangents, but the gap to backpropagation grows with the size. With "
+            "{rates}; of the loss the {log_mean}; of the accuracy the {mean}; epoch 0 before any "
+            "step; a seed that has stopped keeps its last value; crosses: a seed diverged. The "
+            "axis of the loss ends two decades below the lowest of the forward gradients. See the "
+            "claims *more-tangents-classify-better* and *gap-grows-with-size*.",
         ),
         Figure(
             "sota_tangents",
@@ -143,25 +166,32 @@ SOTA = Section(
             of=("sota",),
             caption="The paper, section 4.5: more tangents classify better, the projection at "
             "least as well as the mean, and the gap to backpropagation grows with the size. Test "
-            "accuracy at the epoch of the lowest validation loss: mean over the seeds with 95 % "
-            "intervals; dashed: from the single tangent of the mean, whose direction is the "
-            "projection's too, to the projection. See the claims *more-tangents-classify-better*, "
+            "accuracy at the epoch of the lowest validation loss, with {rates}: the {mean}; "
+            "dotted: from the single tangent of the mean, whose direction is the projection's "
+            "too, to the projection. See the claims *more-tangents-classify-better*, "
             "*projection-classifies-better* and *gap-grows-with-size*.",
         ),
         _time("sota", "4.5"),
+        Figure(
+            "sota_equal_time",
+            draws="fgrad.paper.figures.equal_time:draw",
+            of=("sota_curves",),
+            caption=EQUAL_TIME.format(section="4.5", name="sota"),
+        ),
     ),
     tables=(
         Table(
             "sota_learning_rates",
-            makes="fgrad.paper.tables:learning_rates",
+            makes="fgrad.paper.tables.functions:learning_rates",
             of=("sota",),
             caption=RATES_CAPTION,
         ),
         Table(
             "sota_accuracy",
-            makes="fgrad.paper.tables:accuracy",
+            makes="fgrad.paper.tables.networks:accuracy",
             of=("sota",),
-            caption=ACCURACY_CAPTION,
+            caption=ACCURACY_CAPTION + "{covers}",
+            metrics=("test_accuracy_percent",),
         ),
     ),
     claims=(
@@ -202,4 +232,5 @@ SOTA = Section(
             paper=False,
         ),
     ),
+    beside_published=beside_published("sota", "sota"),
 )

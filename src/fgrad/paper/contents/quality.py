@@ -2,7 +2,10 @@
 
 from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
 
-QUALITY_CAPTION = "Cosine similarity and norm ratio, mean ± standard deviation over the samples."
+QUALITY_CAPTION = (
+    "Cosine similarity to ∇f and norm ratio ‖g‖/‖∇f‖, both without a unit, mean ± standard "
+    "deviation over the samples. "
+)
 
 CONCEPTS = Section(
     "concepts",
@@ -44,8 +47,9 @@ QUALITY = Section(
             of=("quality",),
             caption="The paper, section 4.1: the cosine similarity and the norm ratio of the "
             "projection grow with k/n, while the mean keeps the direction of a few tangents and "
-            "its norm grows like √(n/k). Points: mean over the samples with 95 % intervals. Lines: "
-            "the expectations of the exact law. The claims *projection-follows-theory*, "
+            "its norm grows like √(n/k). Points: mean over {samples} samples with 95 % intervals "
+            "(of the mean itself, which the lines are about). Lines: the expectations of the exact "
+            "law. The claims *projection-follows-theory*, "
             "*mean-is-unbiased* and *mean-norm-follows-theory* hold our numbers against them.",
         ),
         Figure(
@@ -54,25 +58,38 @@ QUALITY = Section(
             of=("quality",),
             caption="The paper, section 4.1: of the aggregations of the same tangents, the "
             "orthogonal projection has the highest cosine similarity and the smallest error; the "
-            "mean and the sum differ in length alone. Bands: 95 % intervals of the mean over the "
-            "samples. Means below 10⁻⁴ (the error of the projection with k ≥ n) are not drawn. "
-            "See the claim *projection-is-best*.",
+            "mean and the sum differ in length alone. Mean over {samples} samples with 95 % "
+            "intervals; in the corners, which lines lie upon each other. Means below 10⁻⁴ (the "
+            "error of the projection with k ≥ n) are not drawn. See the claim "
+            "*projection-is-best*.",
+        ),
+        Figure(
+            "gain",
+            draws="fgrad.paper.figures.gain:draw",
+            of=("quality",),
+            caption="What the projection gains over the mean of the same number of tangents, from "
+            "the numbers of section 4.1: the ratio of their mean cosine similarities to ∇f, for "
+            "every n and k ≤ n, over {samples} samples, with 95 % intervals (to first order). The "
+            "line is √(1 + k/n), what the law comes to for large k: a tangent for each "
+            "dimension gains √2, and where n ≫ k there is nothing to gain. See the claim "
+            "*projection-gains-with-k-over-n*.",
         ),
         Figure(
             "extension",
             draws="fgrad.paper.figures.quality:draw",
             of=("exact",),
             caption="The figure of section 4.1 carried on to n = 10⁹ by sampling the metrics from "
-            "their exact law, which the paper does not show. Points: mean over the samples with "
-            "95 % intervals. Lines: expectations. See the claim *extension-follows-theory*.",
+            "their exact law, which the paper does not show. Points: mean over {exact_samples} "
+            "samples with 95 % intervals. Lines: expectations. See the claim "
+            "*extension-follows-theory*.",
         ),
     ),
     tables=(
         Table(
             "quality",
-            makes="fgrad.paper.tables:quality",
+            makes="fgrad.paper.tables.quality:quality",
             of=("quality",),
-            caption=QUALITY_CAPTION,
+            caption=QUALITY_CAPTION + "{covers}",
         ),
     ),
     claims=(

@@ -5,13 +5,14 @@ from fgrad.paper.contents.kinds import Claim, Figure, Section, Summary, Table
 FOUND_CAPTION = (
     "Learning rate that the search of each row found: its loss, how many of the rates tried are "
     "within the margin of the best, whether the range had to be widened, and whether the best "
-    "still lies at an edge."
+    "still lies at an edge. "
 )
 COMPARISON_CAPTION = (
     "Learning rate of each row as found by the search and as published, and what both reach on the "
-    "same fresh seeds. The ratio is of what is left above the minimum, found over published, with "
-    "its 95 % interval. A row is *worse* if more seeds diverge or the whole interval is above "
-    "1.05: rates within 5 % of the best are equally good by the rule that selects one."
+    "same fresh seeds, mean ± standard deviation. The ratio is of what is left above the minimum, "
+    "found over published, with its 95 % interval. A row is *worse* if more seeds diverge or the "
+    "whole interval is above 1.05: rates within 5 % of the best are equally good by the rule that "
+    "selects one. "
 )
 NETWORKS_CAPTION = (
     "Lowest validation loss over the learning rate, for every trial of the search that did not "
@@ -26,7 +27,10 @@ def _section(
 ) -> Section:
     """The search of one section, which differs from the others in its figures and its claim."""
     search, compared = f"search_{of}", f"compared_{of}"
-    found, comparison = "fgrad.paper.tables:found", "fgrad.paper.tables:comparison"
+    found, comparison = (
+        "fgrad.paper.tables.searches:found",
+        "fgrad.paper.tables.searches:comparison",
+    )
     return Section(
         search,
         number=number,
@@ -40,8 +44,10 @@ def _section(
         ),
         figures=figures,
         tables=(
-            Table(f"found_{of}", makes=found, of=(search,), caption=FOUND_CAPTION),
-            Table(search, makes=comparison, of=(compared,), caption=COMPARISON_CAPTION),
+            Table(f"found_{of}", makes=found, of=(search,), caption=FOUND_CAPTION + "{covers}"),
+            Table(
+                search, makes=comparison, of=(compared,), caption=COMPARISON_CAPTION + "{covers}"
+            ),
         ),
         claims=(
             Claim(

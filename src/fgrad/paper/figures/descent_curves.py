@@ -1,11 +1,18 @@
 """Descent curves: value over steps for each function at three dimensions (section 4.2)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fgrad.paper.figures import style
+from fgrad.paper.figures import intervals, style
+from fgrad.paper.seeds import LOWEST
+
+ABOVE = 30.0
+"""On a log scale an axis ends at most at this factor above the start; on others at ABOVE_LINEAR."""
+ABOVE_LINEAR = 1.3
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -14,45 +21,76 @@ def draw(frame: pd.DataFrame) -> Figure:
     if frame.empty:
         return style.nothing()
     names = list(frame["function"].drop_duplicates())
-    dimensions = sorted(int(n) for n in frame["n"].unique())
-    shown = sorted(
-        {dimensions[len(dimensions) // 3], dimensions[2 * len(dimensions) // 3], dimensions[-1]}
-    )
-    figure = Figure(figsize=(style.PAGE, 1.75 * len(names) + 0.6))
-    axes = figure.subplots(len(names), len(shown), sharex="row", sharey="row", squeeze=False)
+    dimensions = style.three(frame["n"])
+    figure = style.sheet(len(dimensions) > 1, 1.75 * len(names) + 0.8)
+    axes = figure.subplots(len(names), len(dimensions), squeeze=False)
     pairs = style.methods(frame)
+    shown = frame[frame["n"].isin(dimensions)]
     for row, function in zip(axes, names, strict=True):
-        for axis, n in zip(row, shown, strict=True):
+        for axis, n in zip(row, dimensions, strict=True):
             part = frame[(frame["function"] == function) & (frame["n"] == n)]
             if part.empty:  # degenerate in this dimension
                 axis.set_axis_off()
                 continue
-            for gradient, k in pairs:
-                curve(axis, style.of(part, gradient, k), style.colour(gradient, k))
-            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n}")
-            style.value_axis(axis, float(part["minimum"].iloc[0]))
+            looks = {pair: style.drawn(*pair) for pair in pairs}
+            panel(axis, {pair: (style.of(part, *pair), looks[pair]) for pair in pairs})
+            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n:,}")
             if axis is not row[0]:
                 axis.set_ylabel("")
     for axis in axes[-1]:
         axis.set_xlabel("step")
-    style.legend(figure, pairs, columns=4)
-    for handle in figure.legends[0].get_lines():
-        handle.set_marker("")
-        handle.set_linewidth(1.8)
+    also = [*intervals.explained(shown), *intervals.lost(shown, "value")]
+    style.legend(figure, pairs, also)
     return figure
 
 
-def curve(axis: Axes, frame: pd.DataFrame, colour: object, ls: str = "-") -> None:
-    """Mean over the seeds with its 95 % interval."""
-    if frame.empty:
-        return
-    frame = frame.sort_values("step")
-    minimum = float(frame["minimum"].iloc[0])
-    start = float(frame["value_mean"].iloc[0])
-    mean, low, high = (
-        style.shown(frame[f"value_{side}"], minimum, start) for side in ("mean", "low", "high")
-    )
-    axis.plot(frame["step"], mean, color=colour, ls=ls)
-    if style.logarithmic(minimum):  # an interval that reaches below zero has no logarithm
-        low = np.maximum(low, mean / 30)
-    axis.fill_between(frame["step"], low, high, color=colour, alpha=0.15, lw=0)
+def panel(axis: Axes, curves: dict[Any, tuple[pd.DataFrame, dict[str, Any]]]) -> None:
+    """Curves of one function in one dimension; those that diverge end in a cross.
+
+    The axis is that of the others, so that one which diverges does not stretch it.
+
+    Args:
+        axis: where to draw.
+        curves: rows of each curve, and how it is drawn.
+    """
+    present = {
+        key: (one.sort_values("step"), how) for key, (one, how) in curves.items() if len(one)
+    }
+    first = next(iter(present.values()))[0]
+    minimum, start = float(first["minimum"].iloc[0]), float(first["value_mean"].iloc[0])
+    style.value_axis(axis, minimum)
+    found = {key: intervals.of_function(one, "value", start) for key, (one, _) in present.items()}
+    top = _top([one.mean for one in found.values() if np.isfinite(one.mean).all()], minimum, start)
+    for index, (key, (one, how)) in enumerate(present.items()):
+        step, seen = one["step"].to_numpy(dtype=float), found[key]
+        diverged = not np.isfinite(seen.mean).all()
+        last = _last(seen.mean, top) if diverged else len(step)
+        until = intervals.Observed(seen.mean[:last], seen.low[:last], seen.high[:last], seen.count)
+        spots = (0.25 * (index + 0.5) / len(present), 0.25)  # none upon another
+        until.curve(axis, step[:last], how | {"markevery": spots})
+        if diverged and last:
+            height = min(float(seen.mean[last - 1]), top)
+            axis.plot(step[last - 1], height, color=how["color"], **intervals.CROSS, zorder=4)
+    bottom, highest = axis.get_ylim()
+    if np.isfinite(minimum):  # an interval may reach below what there is
+        bottom = max(bottom, LOWEST / 3 if style.logarithmic(minimum) else -0.05)
+    axis.set_ylim(bottom, min(highest, top))
+    if style.logarithmic(minimum):
+        style.log_values(axis.yaxis)
+    axis.margins(x=0.02)
+
+
+def _top(means: list[intervals.Values], minimum: float, start: float) -> float:
+    """Highest value of the curves that do not diverge, near the start at most."""
+    highest = max((float(one.max()) for one in means), default=0.0)
+    if not np.isfinite(minimum):
+        return np.inf
+    if style.logarithmic(minimum):
+        return 1.5 * min(max(highest, start), ABOVE * start)
+    return min(max(highest, 1.0), ABOVE_LINEAR) + 0.05
+
+
+def _last(mean: intervals.Values, top: float) -> int:
+    """Points of a curve that diverges before it is infinite or leaves the axis."""
+    gone = ~np.isfinite(mean) | (mean > top)
+    return max(int(np.argmax(gone)), 1) if gone.any() else len(mean)

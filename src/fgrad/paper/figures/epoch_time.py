@@ -18,6 +18,6 @@ def relative(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.dropna(subset="train_seconds_mean")
     bp = frame.loc[frame["gradient"] == "bp", [*style.NETWORK, "train_seconds_mean"]]
     frame = frame.merge(bp.rename(columns={"train_seconds_mean": "bp"}), on=style.NETWORK)
-    for side in ("mean", "low", "high"):
+    for side in ("mean", "std", "low", "high"):
         frame[f"relative_{side}"] = frame[f"train_seconds_{side}"] / frame["bp"]
     return frame

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc
 
-from fgrad.paper.figures import style
+from fgrad.paper.figures import look, style
 
 GRADIENT = np.array([1.6, 0.75])
 TANGENTS = (np.array([0.75, 0.95]), np.array([-0.85, -0.1]))
@@ -13,7 +13,7 @@ TANGENTS = (np.array([0.75, 0.95]), np.array([-0.85, -0.1]))
 
 def draw() -> Figure:
     """Two tangents and their forward gradients: always in the half plane of ∇f."""
-    figure = Figure(figsize=(style.COLUMN, 1.75))
+    figure = style.sheet(False, 1.75)
     axes = figure.subplots(1, 2)
     for axis, tangent in zip(axes, TANGENTS, strict=True):
         _panel(axis, tangent)
@@ -30,9 +30,9 @@ def _panel(axis: Axes, tangent: np.ndarray) -> None:
     )
     axis.fill(*half.T, color="#F1F1F1", zorder=0)
     axis.plot(*np.array([normal * 3, -normal * 3]).T, color="#BBBBBB", lw=0.6, ls="--", zorder=1)
-    arrow(axis, GRADIENT, style.BLACK, r"$\nabla f$", (4, -6))
-    arrow(axis, estimate, style.VERMILLION, r"$g_v$", (4, 1))
-    arrow(axis, tangent, "#666666", r"$v$", (-7, 2) if tangent[0] > 0 else (-2, 4))
+    arrow(axis, GRADIENT, look.colour("bp"), r"$\nabla f$", (4, -6))
+    arrow(axis, estimate, look.colour("fg-mean"), r"$g_v$", (4, 1))
+    arrow(axis, tangent, look.GREY, r"$v$", (-7, 2) if tangent[0] > 0 else (-2, 4))
     angles = np.degrees([np.arctan2(*GRADIENT[::-1]), np.arctan2(*estimate[::-1])])
     axis.add_patch(
         Arc(
@@ -60,7 +60,9 @@ def arrow(
     arrowprops = {"arrowstyle": "-|>", "color": colour, "lw": 1.3, "shrinkA": 0, "shrinkB": 0}
     tip = (float(to[0]), float(to[1]))
     axis.annotate("", tip, (0, 0), arrowprops=arrowprops, zorder=3)
-    axis.annotate(text, tip, shift, textcoords="offset points", color=colour, fontsize=8)
+    axis.annotate(
+        text, tip, shift, textcoords="offset points", color=colour, fontsize=look.points(8)
+    )
 
 
 def frame(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:

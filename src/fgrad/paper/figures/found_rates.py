@@ -1,37 +1,47 @@
 """Learning rates found and published over the dimension (section 4.2)."""
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
-from fgrad.paper.figures import style
-from fgrad.paper.figures.search_functions import entry, legend
+from fgrad.paper.figures import look, style
+
+OPEN: dict[str, Any] = {"ls": "", "fillstyle": "none", "mew": 0.8, "ms": 6}
+"""Markers of published rates."""
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """One panel for each function."""
+    """Rows: gradients; columns: functions."""
     frame = frame[frame["selected"] & (frame["start"] > frame["minimum"])]
     if frame.empty:
         return style.nothing()
     names = list(frame["function"].drop_duplicates())
-    figure = Figure(figsize=(style.PAGE, 2.9))
-    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    gradients = list(frame["gradient"].drop_duplicates())
     pairs = style.methods(frame)
-    for axis, function in zip(axes, names, strict=True):
-        own = frame[frame["function"] == function]
-        for gradient, k in pairs:
-            one = style.of(own, gradient, k).sort_values("n")
-            look = {"color": style.colour(gradient, k), "marker": style.marker(k)}
-            n = one["n"].to_numpy(dtype=float)
-            axis.plot(n, one["lr"], **look, mew=0)
-            open_ = look | {"ls": "", "fillstyle": "none", "markeredgewidth": 0.8}
-            axis.plot(n, one["published"], **open_, markersize=6)
-        axis.set_yscale("log")
-        axis.yaxis.set_minor_locator(NullLocator())
+    figure = style.sheet(len(names) > 1, 1.45 * len(gradients) + 0.8)
+    axes = figure.subplots(len(gradients), len(names), sharex=True, sharey=True, squeeze=False)
+    for row, gradient in zip(axes, gradients, strict=True):
+        for axis, function in zip(row, names, strict=True):
+            own = frame[frame["function"] == function]
+            for _, k in (pair for pair in pairs if pair[0] == gradient):
+                one = style.of(own, gradient, k).sort_values("n")
+                n, how = one["n"].to_numpy(dtype=float), style.drawn(gradient, k)
+                axis.plot(n, one["lr"], **how)
+                axis.plot(n, one["published"], **how | OPEN)
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(numticks=6))
+            axis.yaxis.set_minor_locator(NullLocator())
+            style.log_ticks(axis, frame["n"])
+        row[0].set_ylabel(f"{style.label(gradient)}\nlearning rate")
+    for axis, function in zip(axes[0], names, strict=True):
         axis.set_title(style.FUNCTION_LABELS.get(function, function))
+    for axis in axes[-1]:
         axis.set_xlabel("dimension $n$")
-        style.log2_ticks(axis, float(np.max(frame["n"])))
-    axes[0].set_ylabel("learning rate")
-    legend(figure, frame, [entry(*pair) for pair in pairs])
+    found = Line2D([], [], color=look.GREY, marker="o", label="found")
+    published = Line2D([], [], color=look.GREY, marker="o", **OPEN, label="published")
+    also = [found, *([published] if frame["published"].notna().any() else [])]
+    style.legend(figure, pairs, also)
     return figure

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fgrad.gradients import laws
-from fgrad.paper.figures import style
+from fgrad.paper.figures import intervals, look, style
 
 LAWS = {
     ("projection", "cosine"): laws.projection_ratio,
@@ -19,43 +19,44 @@ LAWS = {
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Rows: projection and mean; columns: metrics; measured points on lines of theory."""
-    frame = frame[~frame["normalized"]]
-    figure = Figure(figsize=(style.PAGE, 4.3))
-    axes = figure.subplots(2, 2, sharex=True)
-    for row, aggregation in zip(axes, ("projection", "mean"), strict=True):
+    frame = frame[~frame["normalized"] & frame["aggregation"].isin(["projection", "mean"])]
+    if frame.empty:
+        return style.nothing()
+    present = [one for one in ("projection", "mean") if (frame["aggregation"] == one).any()]
+    figure = style.sheet(True, 1.75 * len(present) + 0.8)
+    axes = figure.subplots(len(present), 2, sharex=True, squeeze=False)
+    for row, aggregation in zip(axes, present, strict=True):
         part = frame[frame["aggregation"] == aggregation]
         for axis, metric in zip(row, ("cosine", "norm_ratio"), strict=True):
             panel(axis, part, aggregation, metric)
-        name = style.label(aggregation)
-        row[0].set_ylabel(f"{name}\ncosine similarity to $\\nabla f$")
+        row[0].set_ylabel(f"{style.label(aggregation)}\ncosine similarity to $\\nabla f$")
         row[1].set_ylabel(r"norm ratio $\|g\| / \|\nabla f\|$")
-    for axis in axes[1]:
+    for axis in axes[-1]:
         axis.set_xlabel("dimension $n$")
     handles = [
-        Line2D([], [], color=tint(k), marker="o", ls="", label=f"$k$ = {k}") for k in numbers(frame)
+        Line2D([], [], color=tint(k), marker=style.marker(k), ls="", label=f"$k$ = {k:,}")
+        for k in numbers(frame)
     ]
-    handles.append(Line2D([], [], color="#555555", label="theory, expectation"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    handles.append(Line2D([], [], color=look.GREY, lw=0.9, label="expectation"))
+    also = intervals.explained(frame, points=True)
+    style.legend(figure, [], [*handles, *also], columns=look.fits(0.95))
     return figure
 
 
 def panel(axis: Axes, part: pd.DataFrame, aggregation: str, metric: str) -> None:
     """Mean with 95 % interval over n, a line of theory for each k."""
-    if part.empty:
-        axis.set_axis_off()
-        return
-    largest = float(part["n"].max())
-    n = np.geomspace(1, largest, 300)
+    lowest, largest = float(part["n"].min()), float(part["n"].max())
+    n = np.geomspace(lowest, largest, 300)
+    axis.set_yscale("log")
     for k in numbers(part):
         one = part[part["k"] == k].sort_values("n")
-        mean = one[f"{metric}_mean"]
-        half = one[f"{metric}_high"] - mean
-        axis.plot(n, LAWS[aggregation, metric](n, k), color=tint(k, aggregation), lw=0.9, zorder=1)
-        axis.errorbar(
-            one["n"], mean, half, fmt="o", ms=2.2, lw=0.7, color=tint(k, aggregation), zorder=2
-        )
-    style.log2_ticks(axis, largest)
-    axis.set_yscale("log")
+        colour = tint(k, aggregation)
+        axis.plot(n, LAWS[aggregation, metric](n, k), color=colour, lw=0.9, zorder=1)
+        how = {"color": colour, "ls": "", "marker": style.marker(k), "ms": 2.6, "mew": 0}
+        seen = intervals.arithmetic(one, metric)
+        seen.points(axis, one["n"].to_numpy(dtype=float), how)
+    style.log_ticks(axis, part["n"])
+    style.log_values(axis.yaxis)
 
 
 def numbers(frame: pd.DataFrame) -> list[int]:
@@ -63,9 +64,9 @@ def numbers(frame: pd.DataFrame) -> list[int]:
     return sorted(int(k) for k in frame["k"].unique())
 
 
-def tint(k: int, aggregation: str = "") -> tuple[float, float, float]:
+def tint(k: int, aggregation: str = "") -> look.Colour:
     """Colour of a number of tangents: the method's own hue, grey where methods share it."""
     if aggregation:
-        return style.colour(aggregation, k)
-    shade = 0.78 * (1 - min(1.0, np.log2(k) / 10))
+        return look.colour(aggregation, k)
+    shade = 0.78 * (1 - min(1.0, float(np.log2(k)) / 10))
     return (shade, shade, shade)

@@ -2,9 +2,8 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from fgrad.paper.figures import angle_descent, search_functions, style
+from fgrad.paper.figures import angle_descent, look, search_functions, style
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -12,7 +11,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     gradients = list(frame["gradient"].drop_duplicates())
     sizes = sorted(int(k) for k in frame["k"].unique())
     angles = sorted(float(a) for a in frame["angle_deg"].dropna().unique())
-    figure = Figure(figsize=(style.PAGE, 1.9 * len(gradients) + 0.6))
+    figure = style.sheet(len(sizes) > 1, 1.9 * len(gradients) + 0.6)
     axes = figure.subplots(len(gradients), len(sizes), sharex=True, sharey=True, squeeze=False)
     for row, gradient in zip(axes, gradients, strict=True):
         for axis, k in zip(row, sizes, strict=True):
@@ -20,11 +19,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             for angle in angles:
                 colour = angle_descent.shade(gradient, angle)
                 one = part[part["angle_deg"] == angle]
-                ls = angle_descent.line(angle, angles)
-                search_functions.line(axis, one, {"color": colour, "marker": "o"}, ls)
+                how = {"color": colour, "marker": "o", "ls": angle_descent.line(angle, angles)}
+                search_functions.line(axis, one, how)
             every = part[part["angle_deg"].isna()]
-            look = {"color": style.colour(gradient), "marker": "o"}
-            search_functions.line(axis, every, look)
+            search_functions.line(axis, every, {"color": look.colour(gradient), "marker": "o"})
             every_angle = ", every angle" if len(every) else ""
             axis.set_title(f"{style.label(gradient, k)}{every_angle}")
             if len(part):
@@ -32,12 +30,5 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.label_outer()
     for axis in axes[-1]:
         axis.set_xlabel("learning rate")
-    handles = [
-        Line2D(
-            [], [], color=angle_descent.shade("", angle), ls=angle_descent.line(angle, angles),
-            label=f"{angle:g}°",
-        )
-        for angle in angles
-    ]  # fmt: skip
-    search_functions.legend(figure, frame, handles)
+    search_functions.legend(figure, frame, angle_descent.handles(angles))
     return figure

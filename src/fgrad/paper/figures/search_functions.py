@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from fgrad.paper.figures import style
+from fgrad.paper.figures.look import GREY
 
 FLOOR = 1e-40
 """Lower than in other figures: also among rates that solve a function one is selected."""
@@ -21,11 +22,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     if not np.isfinite(frame["loss"]).any():
         return style.nothing()
     names = list(frame["function"].drop_duplicates())
-    dimensions = sorted(int(n) for n in frame["n"].unique())
-    count = len(dimensions)
-    chosen = sorted({dimensions[count // 3], dimensions[2 * count // 3], dimensions[-1]})
-    width = style.PAGE if len(chosen) > 1 else style.COLUMN
-    figure = Figure(figsize=(width, 1.75 * len(names) + 0.7))
+    chosen = style.three(frame["n"])
+    figure = style.sheet(len(chosen) > 1, 1.75 * len(names) + 0.7)
     axes = figure.subplots(len(names), len(chosen), sharex=True, sharey="row", squeeze=False)
     pairs = style.methods(frame)
     for row, function in zip(axes, names, strict=True):
@@ -35,20 +33,19 @@ def draw(frame: pd.DataFrame) -> Figure:
                 axis.set_axis_off()
                 continue
             for gradient, k in pairs:
-                look = {"color": style.colour(gradient, k), "marker": style.marker(k)}
-                line(axis, style.of(part, gradient, k), look)
-            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n}")
+                line(axis, style.of(part, gradient, k), style.drawn(gradient, k))
+            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n:,}")
             style.value_axis(axis, float(part["minimum"].iloc[0]))
             if axis is not row[0]:
                 axis.set_ylabel("")
         below(row[0], frame[frame["function"] == function])
     for axis in axes[-1]:
         axis.set_xlabel("learning rate")
-    legend(figure, frame, [entry(*pair) for pair in pairs])
+    legend(figure, frame, [style.entry(*pair) for pair in pairs])
     return figure
 
 
-def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -> None:
+def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any]) -> None:
     """Loss of a search over the rate; filled the selected rate, open the published one.
 
     A dot is a rate that was tried, a stroke at the top one that diverged.
@@ -56,8 +53,7 @@ def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -
     Args:
         axis: where to draw.
         frame: one search of `fgrad.paper.summary.searches`.
-        look: colour and marker.
-        ls: line style.
+        look: colour, line and marker.
     """
     frame = frame.sort_values("lr")
     diverged = frame["lr"][np.isinf(frame["loss"])]
@@ -73,7 +69,7 @@ def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any], ls: str = "-") -
     loss = style.shown(frame["loss"], float(first["minimum"]), float(first["start"]), FLOOR)
     marks(axis, frame, lr, loss, look)
     dot: dict[str, Any] = {"marker": ".", "markersize": 2}
-    axis.plot(lr, loss, color=look["color"], ls=ls, lw=0.9, zorder=2, **dot)
+    axis.plot(lr, loss, color=look["color"], ls=look.get("ls", "-"), lw=0.9, zorder=2, **dot)
     axis.set_xscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
 
@@ -90,30 +86,24 @@ def below(axis: Axes, frame: pd.DataFrame) -> None:
 def marks(axis: Axes, frame: pd.DataFrame, lr: Any, loss: Any, look: dict[str, Any]) -> None:
     """The selected rate and the published one, this at the height of the line."""
     selected = frame["selected"].to_numpy(dtype=bool)
-    shape = look | {"ls": "", "markeredgewidth": 0.8}
-    axis.plot(lr[selected], loss[selected], **shape, markersize=5.5, zorder=4)
+    shape = look | {"ls": "", "mew": 0.8}
+    axis.plot(lr[selected], loss[selected], **shape | {"ms": 5.5}, zorder=4)
     published = float(frame["published"].iloc[0])
     if lr[0] <= published <= lr[-1]:  # what it reaches beyond was not seen
         log_scale = axis.get_yscale() == "log" or bool(frame["minimum"].iloc[0] == 0)
         heights = np.log(loss) if log_scale else loss
         height = np.interp(np.log(published), np.log(lr), heights)
         height = np.exp(height) if log_scale else height
-        axis.plot(published, height, **shape, markersize=7, fillstyle="none", zorder=3)
+        axis.plot(published, height, **shape | {"ms": 7}, fillstyle="none", zorder=3)
 
 
 def legend(figure: Figure, frame: pd.DataFrame, handles: list[Line2D]) -> None:
     """What lines are of, and what markers and strokes mean."""
-    shape: dict[str, Any] = {"color": "#666666", "marker": "o", "ls": ""}
+    shape: dict[str, Any] = {"color": GREY, "marker": "o", "ls": ""}
     found = Line2D([], [], **shape, markersize=5.5, label="selected")
     published = Line2D([], [], **shape, markersize=7, fillstyle="none", label="published")
-    handles = [*handles, found, *([published] if frame["published"].notna().any() else [])]
+    tried = Line2D([], [], color=GREY, marker=".", markersize=2, lw=0.9, label="tried")
+    handles = [*handles, tried, found, *([published] if frame["published"].notna().any() else [])]
     if np.isinf(frame["loss"]).any():
-        handles.append(Line2D([], [], color="#666666", marker="|", ls="", label="diverged"))
-    columns = style.legend_columns(figure)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-
-
-def entry(gradient: str, k: int | None) -> Line2D:
-    """A method in the legend."""
-    label = style.label(gradient, k)
-    return Line2D([], [], color=style.colour(gradient, k), marker=style.marker(k), label=label)
+        handles.append(Line2D([], [], color=GREY, marker="|", ls="", label="diverged"))
+    style.legend(figure, [], handles)

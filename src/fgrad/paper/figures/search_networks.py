@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from fgrad.paper.figures import search_functions, style
+from fgrad.paper.figures.look import GREY
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -24,17 +24,15 @@ def draw(frame: pd.DataFrame) -> Figure:
         axis.set_yscale("log")
         for gradient, k in style.methods(part):
             one = style.of(part, gradient, k).sort_values("lr")
-            look = {"color": style.colour(gradient, k), "marker": style.marker(k)}
+            look = style.drawn(gradient, k)
             pruned = one["stop"] == "pruned"
             cross: dict[str, Any] = {"color": look["color"], "marker": "x", "ls": "", "mew": 0.8}
             axis.plot(one["lr"][pruned], one["loss"][pruned], **cross, markersize=4)
             search_functions.line(axis, one[~pruned], look)
         axis.set_xlabel("learning rate")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter(NullFormatter())
-    handles = [search_functions.entry(*pair) for pair in style.methods(frame)]
+        style.log_values(axis.yaxis)
+    handles = [style.entry(*pair) for pair in style.methods(frame)]
     if (frame["stop"] == "pruned").any():
-        handles.append(Line2D([], [], color="#666666", marker="x", ls="", label="pruned"))
+        handles.append(Line2D([], [], color=GREY, marker="x", ls="", label="pruned"))
     search_functions.legend(figure, frame, handles)
     return figure

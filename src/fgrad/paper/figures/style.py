@@ -1,45 +1,24 @@
-"""One look for all figures: sizes of a two-column paper, one colour for each method everywhere."""
+"""One way to draw in all figures: names, lines and markers of methods, axes, intervals, legends."""
 
-from collections.abc import Iterable
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnchoredText
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from fgrad.store.files import atomic
+from fgrad.paper import names
+from fgrad.paper.figures import look
+from fgrad.paper.figures.look import GREY, colour
+from fgrad.paper.seeds import LOWEST
 
-mpl.use("agg")
-mpl.rcdefaults()  # what the user has set for other figures is not for these
-
-COLUMN, PAGE = 3.5, 7.16
-"""Widths of one column and of the page, in inches (IEEE two-column)."""
-
-BLACK, BLUE, VERMILLION, GREEN, PURPLE, AMBER = (
-    "#000000",
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-)
-"""Colours of Okabe and Ito, distinct for the colour-blind."""
-
-FAMILIES = {
-    "bp": BLACK,
-    "fg-mean": VERMILLION,
-    "mean": VERMILLION,
-    "frog": BLUE,
-    "projection": BLUE,
-    "sum": GREEN,
-}
 LABELS = {
     "bp": r"$\nabla f$ (bp)",
     "fg-mean": "fg-mean",
@@ -49,80 +28,22 @@ LABELS = {
     "mean, normalized": "mean, unit tangents",
     "sum, normalized": "sum, unit tangents",
 }
+FEW = 6
+"""Ticks of an axis at most."""
+
 NETWORK = ["model", "width", "dataset"]
 """What a panel is of, in summaries of networks."""
 
-FLOOR = 1e-12
-"""Values below are drawn at it on log scales."""
+MARKERS = {1: "o", 2: "s", 4: "^", 8: "p", 16: "D", 32: "h", 64: "v", 128: "P", 256: "X"}
+MARKERS |= {512: "<", 1024: ">"}
+OTHERS = "d8H"
+"""Of numbers of tangents that have none of their own."""
 
-MARKERS = {1: "o", 2: "s", 4: "^", 16: "D", 64: "v"}
-FUNCTION_LABELS = {
-    "sphere": "Sphere",
-    "rosenbrock": "Rosenbrock",
-    "styblinski-tang": "Styblinski–Tang",
-}
-NETWORK_LABELS = {
-    "fc": "FC",
-    "lenet5": "LeNet5",
-    "resnet18": "ResNet18",
-    "vit": "ViT",
-    "mlpmixer": "MLP-Mixer",
-    "mnist": "MNIST",
-    "mnist5k": "MNIST, 5,000 digits",
-    "fashion-mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "svhn": "SVHN",
-}
-"""Models and data sets."""
+LINES = {"fg-mean": (0, (4, 1.2)), "bp": "-", "frog": "-"}
+MINE = (0, (4, 1.2, 1, 1.2))
+"""Of gradients that users add."""
 
-sns.set_theme(
-    style="ticks",
-    font="DejaVu Sans",  # comes with matplotlib, and so is the same everywhere
-    rc={
-        "font.size": 8,
-        "axes.labelsize": 8,
-        "axes.titlesize": 8,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "legend.fontsize": 7,
-        "legend.frameon": False,
-        "lines.linewidth": 1.1,
-        "lines.markersize": 3.2,
-        "axes.linewidth": 0.6,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "xtick.minor.width": 0.4,
-        "ytick.minor.width": 0.4,
-        "xtick.major.size": 3,
-        "ytick.major.size": 3,
-        "axes.grid": True,
-        "grid.linewidth": 0.3,
-        "grid.color": "#DDDDDD",
-        "figure.constrained_layout.use": True,
-        "pdf.fonttype": 42,
-        "svg.hashsalt": "fgrad",
-        "mathtext.fontset": "dejavusans",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    },
-)
-
-
-def colour(method: str, k: int | None = None) -> tuple[float, float, float]:
-    """Colour of a method: the family's hue, the darker the more tangents.
-
-    Args:
-        method: gradient approach or aggregation.
-        k: number of tangents; ``None`` for the family's own colour.
-    """
-    spare = (PURPLE, AMBER, GREEN)
-    base = np.array(to_rgb(FAMILIES.get(method) or spare[sum(map(ord, method)) % len(spare)]))
-    if k is None or pd.isna(k):
-        return tuple(base)
-    depth = min(1.0, np.log2(k) / 10)  # 0 at k = 1, 1 at k = 1024
-    light = 0.55 * (1 - depth) ** 1.6
-    mixed = base * (1 - light) + light
-    return tuple(mixed * (1 - 0.45 * depth))
+FUNCTION_LABELS, NETWORK_LABELS = names.FUNCTION_LABELS, names.NETWORK_LABELS
 
 
 def label(method: str, k: int | None = None) -> str:
@@ -133,7 +54,25 @@ def label(method: str, k: int | None = None) -> str:
 
 def marker(k: int | None) -> str:
     """Marker of a number of tangents."""
-    return "*" if k is None or pd.isna(k) else MARKERS.get(int(k), ".")
+    if k is None or pd.isna(k):
+        return "*"
+    return MARKERS.get(int(k), OTHERS[int(k) % len(OTHERS)])
+
+
+def line_of(gradient: str) -> Any:
+    """Line style of a gradient, so that it is told apart without colour too."""
+    return LINES.get(gradient, MINE)
+
+
+def drawn(gradient: str, k: int | None) -> dict[str, Any]:
+    """Colour, line and marker of a method, the same in all figures."""
+    return {
+        "color": colour(gradient, k),
+        "ls": line_of(gradient),
+        "marker": marker(k),
+        "mew": 0,
+        "ms": 4.5 if k is None else 3.2,
+    }
 
 
 def methods(frame: pd.DataFrame) -> list[tuple[str, int | None]]:
@@ -142,6 +81,13 @@ def methods(frame: pd.DataFrame) -> list[tuple[str, int | None]]:
     order = {name: i for i, name in enumerate(pairs["gradient"].drop_duplicates())}
     found = [(str(g), None if pd.isna(k) else int(k)) for g, k in pairs.itertuples(index=False)]
     return sorted(found, key=lambda pair: (order[pair[0]], pair[1] or 0))
+
+
+def three(values: pd.Series) -> list[int]:
+    """Three of some whole numbers, the largest among them; all, if they are no more."""
+    known = sorted(int(value) for value in values.unique())
+    count = len(known)
+    return known if count <= 3 else [known[count // 3], known[2 * count // 3], known[-1]]
 
 
 def of(frame: pd.DataFrame, gradient: str, k: int | None) -> pd.DataFrame:
@@ -174,7 +120,7 @@ def stacks(
     count, rows = len(frames), len(labels)
     columns = min(4, count)
     lines = -(-count // columns)
-    figure = Figure(figsize=(COLUMN if count == 1 else PAGE, lines * rows * height + 0.7))
+    figure = sheet(count > 1, lines * rows * height + 0.7)
     grid = figure.subplots(lines * rows, columns, squeeze=False)
     grid = grid.reshape(lines, rows, columns).swapaxes(1, 2).reshape(-1, rows)
     for axis in grid[count:].flat:
@@ -190,9 +136,14 @@ def stacks(
     return figure, grid[:count].tolist()
 
 
+def sheet(wide: bool, height: float) -> Figure:
+    """An empty figure, of the page's width or a column's; its height in inches."""
+    return Figure(figsize=(look.page() if wide else look.column(), height))
+
+
 def nothing() -> Figure:
     """What is drawn where a run has nothing to show."""
-    figure = Figure(figsize=(COLUMN, 1))
+    figure = sheet(False, 1)
     figure.text(0.5, 0.5, "nothing to show at this scale", ha="center", va="center")
     return figure
 
@@ -203,7 +154,7 @@ def logarithmic(minimum: float) -> bool:
 
 
 def shown(
-    value: pd.Series, minimum: float, start: float, floor: float = FLOOR
+    value: pd.Series, minimum: float, start: float, floor: float = LOWEST
 ) -> npt.NDArray[np.float64]:
     """What is plotted of values of a function.
 
@@ -229,45 +180,105 @@ def value_axis(axis: Axes, minimum: float) -> None:
         axis.set_ylabel(r"$(f(x) - f^*) \, / \, (f(x_0) - f^*)$")
 
 
-def legend(figure: Figure, pairs: Iterable[tuple[str, int | None]], columns: int) -> None:
-    """One legend for all panels, below them."""
-    handles = [
-        Line2D([], [], color=colour(g, k), marker=marker(k), label=label(g, k)) for g, k in pairs
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+def entry(gradient: str, k: int | None) -> Line2D:
+    """A method in the legend."""
+    return Line2D([], [], **drawn(gradient, k), label=label(gradient, k))
+
+
+def legend(
+    figure: Figure,
+    pairs: Iterable[tuple[str, int | None]],
+    also: Iterable[Line2D | Patch] = (),
+    columns: int = 0,
+) -> None:
+    """One legend for all panels, below them.
+
+    Args:
+        figure: of the panels.
+        pairs: methods.
+        also: what else is explained.
+        columns: entries beside each other; as many as fit if 0.
+    """
+    handles = [*(entry(*pair) for pair in pairs), *also]
+    columns = columns or legend_columns(figure)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
 def legend_columns(figure: Figure) -> int:
     """Entries beside each other: 1.7 inches hold a gradient with its k."""
-    return int(figure.get_figwidth() // 1.7)
+    return max(1, int(figure.get_figwidth() // look.points(1.7)))
 
 
-def log2_ticks(axis: Axes, largest: float) -> None:
-    """A logarithmic axis of dimensions, labelled with powers of two or, for long ones, of ten."""
-    if largest > 2**20:
-        axis.set_xscale("log")
-        axis.set_xticks([10.0**i for i in range(0, 11, 3) if 10**i <= largest])
+def log_ticks(axis: Axes, values: Iterable[float]) -> None:
+    """A logarithmic x axis that begins and ends beside the values, whole numbers, drawn over it.
+
+    Few values are labelled as they are, many by powers of two, of long ranges by powers of ten.
+    """
+    known = sorted({int(value) for value in values})
+    low, high = known[0], known[-1]
+    if len(known) <= FEW:
+        ticks = {value: f"{value:,}" if value < 10**5 else power(value) for value in known}
+    elif high > 2**20:
+        ticks = {10**i: f"$10^{{{i}}}$" for i in range(0, 19, 3) if low <= 10**i <= high}
     else:
-        axis.set_xscale("log", base=2)
-        highest = int(np.log2(largest))
-        every = 1 if highest < 7 else 2 if highest < 11 else 4
-        axis.set_xticks([2**i for i in range(0, highest + 1, every)])
+        exponents = [i for i in range(21) if low <= 2**i <= high]
+        step = -(-len(exponents) // FEW)
+        ticks = {2**i: f"$2^{{{i}}}$" for i in exponents[::step]}
+    axis.set_xscale("log")
+    axis.set_xticks(list(ticks), labels=list(ticks.values()))
     axis.minorticks_off()
+    room = (high / low) ** 0.04 * np.exp(APART * _room(known) / 2) if high > low else 2.0
+    axis.set_xlim(low / room, high * room)
 
 
-def save(figure: Figure, pdf: str, png: str, note: str = "") -> None:
-    """Write both formats, whole or not at all; without dates, so equal figures are equal files.
+APART = 0.35
+"""Part of the room between values on a logarithmic axis over which methods stand apart."""
+
+
+def aside(values: npt.NDArray[np.float64], index: int, count: int) -> float:
+    """Factor by which one of several methods stands beside a value, so that none hides another.
 
     Args:
-        figure: what is drawn.
-        pdf: path.
-        png: path.
-        note: said above the figure.
+        values: on the axis, ascending.
+        index: of the method.
+        count: of methods.
     """
-    if note:
-        figure.suptitle(note, fontsize=6, color=VERMILLION)
-    for path, options in ((pdf, {"metadata": {"CreationDate": None}}), (png, {"dpi": 200})):
-        drawn = BytesIO()  # matplotlib hides what a full file system says
-        figure.savefig(drawn, format=Path(path).suffix[1:], **options)
-        with atomic(Path(path)) as temporary:
-            temporary.write_bytes(drawn.getbuffer())
+    return float(np.exp(APART * _room(values) * ((index + 0.5) / count - 0.5)))
+
+
+def _room(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """Between values, as a difference of logarithms; of few on a long axis, a part of that."""
+    if len(values) < 2:
+        return float(2 * np.log(2))
+    logs = np.log(np.asarray(values, dtype=float))
+    return float(min(np.diff(logs).min(), max(np.log(2), 0.25 * np.ptp(logs))))
+
+
+def log_values(axis: Axis) -> None:
+    """Ticks of a logarithmic axis that is drawn: two of them at least, however short it is."""
+    low, high = axis.get_view_interval()
+    decades = np.log10(high / low)
+    subs = (1, 2, 5) if decades < 1.7 else (1,)
+    if decades < 0.7:
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=subs, numticks=7))
+    if decades < 1.7 and low >= 1e-3 and high < 1e5:
+        axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+    if decades < 1.7 or decades > 7:
+        axis.set_minor_locator(NullLocator())
+
+
+def power(value: int) -> str:
+    """A long whole number as a power, if it is one of ten or two."""
+    ten, two = round(np.log10(value)), round(np.log2(value))
+    if value == 10**ten:
+        return f"$10^{{{ten}}}$"
+    return f"$2^{{{two}}}$" if value == 2**two else f"{value:,}"
+
+
+def note(axis: Axes, text: str, where: str) -> None:
+    """Something small said in a corner of a panel."""
+    small = {"size": look.points(5.5), "color": GREY}
+    axis.add_artist(AnchoredText(text, loc=where, frameon=False, prop=small, borderpad=0))

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fgrad.paper.figures import style
+from fgrad.paper.figures import intervals, look, style
 
 MARKERS = "sDo^v"
 """Of gradients, so that they differ without colours too."""
@@ -33,51 +33,52 @@ def grid(frame: pd.DataFrame, value: str, label: str, unit: float, highest: floa
     """
     if frame.empty:
         return style.nothing()
-    sides = {f"{value}_{side}": side for side in ("mean", "low", "high")}
-    frame = frame.rename(columns=sides)
-    frame[list(sides.values())] *= unit
     names = list(frame["gradient"].unique())
-    looks: dict[str, dict[str, Any]] = {
-        name: {"color": style.colour(name), "label": style.label(name)} for name in names
-    }
     forward = list(frame.loc[frame["k"].notna(), "gradient"].unique())
+    looks: dict[str, dict[str, Any]] = {
+        name: {"color": look.colour(name), "ls": style.line_of(name)} for name in names
+    }
     for index, name in enumerate(forward):
-        looks[name]["marker"] = MARKERS[index % len(MARKERS)]
+        looks[name] |= {"marker": MARKERS[index % len(MARKERS)], "mew": 0}
     shift = {name: APART ** (i - (len(forward) - 1) / 2) for i, name in enumerate(forward)}
-    frame["x"] = frame["k"].astype(float) * frame["gradient"].map(shift)
-    largest = float(frame["k"].fillna(1).max())
+    frame = frame.assign(x=frame["k"].astype(float) * frame["gradient"].map(shift))
     networks = style.networks(frame)
     figure, stacks = style.stacks(networks, 1.7, label)
+
+    def times_unit(values: pd.Series) -> intervals.Values:
+        return unit * values.to_numpy(dtype=float)
+
     for (_, part), (axis,) in zip(networks, stacks, strict=True):
         for name in names:
             one = part[part["gradient"] == name].sort_values("k")
-            (line if name in forward else level)(axis, one, looks[name])
-        single(axis, part)
-        style.log2_ticks(axis, largest)
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_xlim(1 / 1.25, largest * 1.25)
+            seen = intervals.arithmetic(one, value, times_unit)
+            if name in forward:
+                seen.points(axis, one["x"].to_numpy(dtype=float), looks[name])
+            else:
+                level(axis, seen, looks[name])
+        single(axis, part, f"{value}_mean", unit)
+        style.log_ticks(axis, frame["k"].dropna() if forward else [1])
         axis.set_ylim(0, highest)
         axis.set_xlabel("number of tangents $k$")
-    handles = [Line2D([], [], **look) for look in looks.values()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=style.legend_columns(figure))
+    handles = [Line2D([], [], **looks[name], label=style.label(name)) for name in names]
+    style.legend(figure, [], [*handles, *intervals.explained(frame, points=True)])
     return figure
 
 
-def line(axis: Axes, frame: pd.DataFrame, look: dict[str, Any]) -> None:
-    """Mean over k with its 95 % interval."""
-    half = frame["high"] - frame["mean"]
-    axis.errorbar(frame["x"], frame["mean"], half, elinewidth=0.7, mew=0, **look)
-
-
-def level(axis: Axes, frame: pd.DataFrame, look: dict[str, Any]) -> None:
-    """What needs no tangents: a line across, with its interval."""
-    for mean, low, high in frame[["mean", "low", "high"]].itertuples(index=False):
+def level(axis: Axes, seen: intervals.Observed, look: dict[str, Any]) -> None:
+    """What needs no tangents: a line across, with its interval, or with a line for each seed."""
+    for mean, low, high in zip(seen.mean, seen.low, seen.high, strict=True):
         axis.axhline(mean, **look)
-        axis.axhspan(low, high, color=look["color"], alpha=0.15, lw=0)
+        if seen.count >= intervals.ENOUGH:
+            axis.axhspan(low, high, color=look["color"], alpha=0.15, lw=0)
+        else:
+            for one in (low, high):
+                axis.axhline(one, **look | {"lw": 0.5})
 
 
-def single(axis: Axes, frame: pd.DataFrame) -> None:
-    """A dashed line from fg-mean's single tangent, which is frog's up to length, to frog."""
+def single(axis: Axes, frame: pd.DataFrame, mean: str, unit: float) -> None:
+    """A dotted line from fg-mean's single tangent, which is frog's up to length, to frog."""
     frog = frame[frame["gradient"] == "frog"].sort_values("k")
     ends = pd.concat([style.of(frame, "fg-mean", 1), frog.head(1)])
-    axis.plot(ends["x"], ends["mean"], color=style.colour("frog"), ls="--", lw=0.7, zorder=1)
+    height = unit * ends[mean].to_numpy(dtype=float)
+    axis.plot(ends["x"], height, color=look.colour("frog"), ls=":", lw=0.7, zorder=1)
