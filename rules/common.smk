@@ -7,7 +7,7 @@ from snakemake.io import get_flag_value
 from snakemake.settings.types import RerunTrigger, SharedFSUsage
 
 from fgrad.errors import ConfigError
-from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.plan import handed, read

@@ -70,6 +70,32 @@ rule search_network:
         "../workflow/scripts/search_network.py"
 
 
+# Both rates of a row in one job, which takes no longer than starting it.
+rule compare_rates:
+    input:
+        lambda wildcards: needed(wildcards, *search_of(wildcards)),
+    output:
+        "results/runs/{section}/{name}.parquet",
+    log:
+        "results/logs/{section}/{name}.log",
+    benchmark:
+        "results/benchmarks/{section}/{name}.tsv"
+    wildcard_constraints:
+        section=sections_of(FunctionComparison),
+    threads: 1
+    resources:
+        mem_mb=mb(2000),
+        runtime=minutes(10),
+        row=1,
+    params:
+        run=run_of,
+        search=lambda wildcards, output: search_of(wildcards),
+    message:
+        "4.2, 4.3: found and published rate, {wildcards.section}/{wildcards.name}"
+    script:
+        "../workflow/scripts/compare_rates.py"
+
+
 # table of rates: the summary of the searches it is taken from
 RATES = {one.rates: one for one in contents.SUMMARIES.values() if one.rates}
 

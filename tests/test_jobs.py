@@ -11,7 +11,7 @@ import pytest
 
 from fgrad import jobs
 from fgrad.errors import ConfigError
-from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.plan.runs import SECTIONS
@@ -28,6 +28,7 @@ KINDS = {
     "quality": QualityRun(n=(4,), samples=2),
     "exact": QualityRun(n=(4,), samples=2, method="exact"),
     "descent": FunctionRun(**SPHERE, lr=0.1),
+    "comparison": FunctionComparison(**SPHERE, lr=0.1, published=0.2),
     "training": TrainRun(**FC, lr=0.1),
     "function search": FunctionSearch(**SPHERE, evaluations=3),
     "network search": NetworkSearch(**FC, evaluations=2, range=(0.01, 0.1)),

@@ -1,5 +1,6 @@
 """One job: options in, a Parquet file out that is there whole or not at all and says what it is."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 
 from fgrad.errors import ConfigError
 from fgrad.options.base import JobOptions
-from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.store import files, identity, interrupts, lease, log, parquet, schemas
@@ -19,6 +20,7 @@ from fgrad.store.fingerprint import Watch
 SCHEMAS: Mapping[type[JobOptions], schemas.Schema] = {
     QualityRun: schemas.QUALITY,
     FunctionRun: schemas.FUNCTIONS,
+    FunctionComparison: schemas.COMPARISON,
     TrainRun: schemas.NETWORKS,
     FunctionSearch: schemas.FUNCTION_ROW | schemas.SEARCH,
     NetworkSearch: schemas.NETWORK_ROW | schemas.SEARCH,
@@ -100,12 +102,24 @@ def _refuse_other(path: Path, run: JobOptions, code: str) -> None:
 def _compute(run: JobOptions, context: Context, watch: Watch) -> Result:
     """The numbers of a job, with all that is recorded of how they came about among the facts."""
     start = log.now()
-    result: Result = resolve_name(run.code()[0])(run, context)
+    result: Result = _imported(run.code()[0])(run, context)
     edited = watch.edited()
     if edited:
         context.say("the code was edited while the job was at work: it will be repeated")
     made = {"code": None if edited else watch.code, "start": start, "end": log.now()}
     return replace(result, facts=result.facts | made)
+
+
+def _imported(reference: str) -> Any:
+    """What computes a job, with torch. What is imported stays, and is not looked through for what
+    could be thrown away: that is an eighth of the start of a job, and most of its end.
+    """
+    gc.disable()
+    try:
+        return resolve_name(reference)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _write(path: Path, run: JobOptions, result: Result) -> None:

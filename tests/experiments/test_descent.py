@@ -178,7 +178,7 @@ def test_a_rate_that_diverges_is_dropped_and_changes_nothing():
 def test_steps_after_a_rate_is_dropped_are_without_it(monkeypatch):
     sizes = []
     value = FUNCTIONS["rosenbrock"].value
-    spy = replace(FUNCTIONS["rosenbrock"], value=lambda x: sizes.append(x.shape[1]) or value(x))
+    spy = replace(FUNCTIONS["rosenbrock"], value=lambda x: sizes.append(x.shape[-2]) or value(x))
     monkeypatch.setitem(FUNCTIONS, "rosenbrock", spy)
     one = run(function="rosenbrock", n=16, gradient="bp", k=None, steps=256)
     descent.descend_all(one, (100.0, 10.0, 1e-4), (0,))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgrad.gradients import tangents
+from fgrad.gradients import aggregation, tangents
 from fgrad.gradients.aggregation import projection
 from fgrad.gradients.estimators import combine
 from fgrad.gradients.registry import AGGREGATIONS
@@ -178,3 +178,15 @@ def test_projection_on_the_gpu(case, generator):
     estimate = combine(projection(v.cuda(), d.cuda())[None], v.cuda())[0].cpu()
     expected = reference(v, d)
     assert ((estimate - expected).norm() / expected.norm()).item() < 1e-4
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 4), (2, 4), (4, 4), (6, 4), (16, 64), (4, 1024)])
+def test_factors_of_many_steps_change_no_bit(k, n):
+    """Steps factorised together, seeds of a step at a time; dependent tangents are told as well."""
+    v = tangents.normal((5, 3, k, n), torch.Generator().manual_seed(0))
+    v[2, 1, -1] = v[2, 1, 0]
+    d = torch.randn(5, 3, 2, k, generator=torch.Generator().manual_seed(1))
+    factor, sine = aggregation.factor(v)
+    for i in range(5):
+        known = factor[i], sine[i]
+        assert torch.equal(projection(v[i], d[i], known=known), projection(v[i], d[i]))

@@ -15,7 +15,7 @@ FUNCTION_PAPER = {
     "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
 SOTA_PAPER = {
-    "figure_sota_training": 1, "figure_sota_tangents": 1, "figure_sota_equal_time": 1, "figure_epoch_time": 1,
+    "figure_sota_training": 1, "figure_sota_tangents": 1, "figure_sota_equal_time": 1, "figure_sota_time": 1,
     "table_sota_learning_rates": 1, "table_sota_accuracy": 1,
     "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
@@ -24,7 +24,7 @@ ANGLE_PAPER = {
     "table_angle_learning_rates": 1, "table_angle_final_values": 1, "judge_claims": 1, "collect_claims": 1,
 }  # fmt: skip
 NETWORK_PAPER = SOTA_PAPER | {
-    "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_equal_time": 1,
+    "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_equal_time": 1, "figure_fc_time": 1,
     "table_fc_learning_rates": 1, "table_fc_accuracy": 1, "judge_claims": 2,
 }  # fmt: skip
 
@@ -218,20 +218,20 @@ NOTHING: dict[str, Edit] = {
 SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     "a learning rate": (
         edited("config/learning_rates/functions.csv", "rosenbrock,2,frog,2,0.0019253", "rosenbrock,2,frog,2,0.002"),
-        {"descend_function": 1, "summarize": 2} | FUNCTION_PAPER,
+        {"descend_function": 1, "summarize": 3} | FUNCTION_PAPER,
     ),
     "a learning rate of a network": (
         edited("config/learning_rates/networks.csv", "sota,resnet18,,mnist,frog,2,0.508263", "sota,resnet18,,mnist,frog,2,0.5"),
-        {"train_network": 1, "summarize": 2} | SOTA_PAPER,
+        {"train_network": 1, "summarize": 3} | SOTA_PAPER,
     ),
     "a seed": (
         edited("tests/tiny.yaml", "seeds: [0]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3", "seeds: [0, 1]\n    epochs: 1\n    reduce: 32\n    search: {evaluations: 3"),
-        {"train_network": 4, "summarize": 2, "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_equal_time": 1, "figure_epoch_time": 1,
+        {"train_network": 4, "summarize": 3, "figure_fc_training": 1, "figure_fc_tangents": 1, "figure_fc_equal_time": 1, "figure_fc_time": 1,
          "table_fc_learning_rates": 1, "table_fc_accuracy": 1, "judge_claims": 1, "collect_claims": 1},
     ),
     "the formula of a descent": (
         edited("src/fgrad/experiments/descent.py", "g, lr, value=-1", "g, lr, value=-2"),
-        {"descend_function": 11, "summarize": 4, **FUNCTION_PAPER, "judge_claims": 2, "figure_angle_descent": 1,
+        {"descend_function": 11, "summarize": 6, **FUNCTION_PAPER, "judge_claims": 2, "figure_angle_descent": 1,
          "table_angle_learning_rates": 1, "table_angle_final_values": 1},
     ),
     "the formula of a training and a mirror": (
@@ -239,15 +239,15 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
             edited("src/fgrad/experiments/state.py", "self.optimizer.step()", "self.optimizer.step(None)"),
             edited("src/fgrad/problems/published.py", '"https://ossci-datasets.s3', '"https://example.org/",\n            "https://ossci-datasets.s3'),
         ),
-        {"train_network": 8, "summarize": 4} | NETWORK_PAPER,
+        {"train_network": 8, "summarize": 6} | NETWORK_PAPER,
     ),
     "one test function": (
         edited("src/fgrad/problems/functions.py", "return x.square().sum(-1)\n\n\ndef _sphere_gradient", "return (x * x).sum(-1)\n\n\ndef _sphere_gradient"),
-        {"descend_function": 4, "summarize": 2} | FUNCTION_PAPER,
+        {"descend_function": 4, "summarize": 3} | FUNCTION_PAPER,
     ),
     "one aggregation": (
         edited("src/fgrad/gradients/aggregation.py", "return derivatives / derivatives.shape[-1]", "return derivatives / float(derivatives.shape[-1])"),
-        {"measure_quality": 4, "descend_function": 6, "train_network": 4, "summarize": 10, "figure_aggregations": 1, "figure_gain": 1,
+        {"measure_quality": 4, "descend_function": 6, "train_network": 4, "summarize": 14, "figure_aggregations": 1, "figure_gain": 1,
          **FUNCTION_PAPER, **NETWORK_PAPER, **ANGLE_PAPER, "figure_quality": 1, "table_quality": 1, "judge_claims": 5},
     ),
     "a figure": (

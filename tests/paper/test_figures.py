@@ -21,7 +21,8 @@ from fgrad.store import parquet, schemas
 TRAINED = [("bp", None), ("fg-mean", 1), ("fg-mean", 2), ("fg-mean", 16)]
 TRAINED += [("frog", 2), ("frog", 16), ("mine", 2)]
 TRAINING = {"fc_training": "fc_curves", "sota_training": "sota_curves"}
-TANGENTS = {name: FIGURES[name].of for name in ("fc_tangents", "sota_tangents", "epoch_time")}
+TIMES = ("fc_time", "sota_time")
+TANGENTS = {name: FIGURES[name].of for name in ("fc_tangents", "sota_tangents", *TIMES)}
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +321,6 @@ def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
         for key, frame in summaries.items()
         if key.startswith("sota")
     }
-    sota = sota if name != "epoch_time" else {"sota": summaries["sota"].iloc[:0]}
     figure = draw(name, summaries | fc, **sota)
     assert figure.get_figwidth() == look.column()
     assert len(figure.axes) == (2 if name in TRAINING else 1)
@@ -392,12 +392,12 @@ def test_tangents_have_a_panel_for_each_network(name, sources, summaries):
     figure = draw(name, summaries)
     networks = [one for source in sources for one in style.networks(summaries[source])]
     assert titles(figure) == [title for title, _ in networks]
-    label = "time of an epoch / bp" if name == "epoch_time" else "test accuracy (%)"
+    label = "time of an epoch / bp" if name in TIMES else "test accuracy (%)"
     assert {axis.get_ylabel() for axis in figure.axes} - {""} == {label}
     for (_, part), axis in zip(networks, figure.axes, strict=True):
         bp = style.of(part, "bp", None)
         value, unit = ("test_accuracy_mean", 100)
-        if name == "epoch_time":
+        if name in TIMES:
             value, unit = ("train_seconds_mean", 1 / bp["train_seconds_mean"].item())
         assert axis.get_xlabel() == "number of tangents $k$"
         (level,) = lines(axis, look.colour("bp"))
@@ -478,10 +478,9 @@ def test_no_networks(name, summaries):
 
 def test_no_time_to_relate_to(summaries):
     """Without bp, or without an epoch of training, there is nothing to show of a network."""
-    without = {key: summaries[key][summaries[key]["k"].notna()] for key in ("fc", "sota")}
-    untrained = {key: summaries[key].assign(train_seconds_mean=np.nan) for key in ("fc", "sota")}
-    for changed in (without, untrained):
-        figure = draw("epoch_time", summaries, **changed)
+    frame = summaries["fc"]
+    for changed in (frame[frame["k"].notna()], frame.assign(train_seconds_mean=np.nan)):
+        figure = draw("fc_time", summaries, fc=changed)
         assert figure.texts[0].get_text() == "nothing to show at this scale"
-    figure = draw("epoch_time", summaries, sota=without["sota"])
-    assert len(figure.axes) == 2
+    some = frame[frame["k"].notna() | (frame["width"] == 16)]
+    assert len(draw("fc_time", summaries, fc=some).axes) == 1

@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from fgrad.paper.evidence.stats import half_width
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import Image
 from fgrad import jobs
 from fgrad.options.functions import FunctionRun
 from fgrad.paper import summary
+from fgrad.paper.evidence.stats import half_width
 from fgrad.paper.figures import (
     aggregations,
     descent_curves,

@@ -9,13 +9,14 @@ from scipy import stats as scipy_stats
 
 from fgrad import jobs
 from fgrad.experiments import descent, quality
-from fgrad.options.functions import FunctionRun
+from fgrad.options.functions import FunctionComparison, FunctionRun
 from fgrad.options.quality import QualityRun
 from fgrad.paper import summary
 from fgrad.paper.evidence import stats
 from fgrad.store import parquet, schemas
 
 RUN = {"function": "sphere", "n": 4, "gradient": "fg-mean", "k": 2, "lr": 0.05, "steps": 40}
+SOURCES = ("found", "published")
 
 
 def test_intervals_are_students():
@@ -166,12 +167,11 @@ def test_parts_of_a_run_are_put_together(tmp_path):
     assert (summary.quality(paths)["count"] == 40).all()
 
 
-def rated(folder: Path, source: str, lr: float, **changes) -> str:
-    """A run as one side of a comparison."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = str(folder / f"{source}.parquet")
-    jobs.carry_out(FunctionRun(**RUN | {"seeds": range(5), "lr": lr} | changes), path)
-    return path
+def rated(path: Path, found: float, published: float | None = None, **changes) -> str:
+    """A comparison of the two rates of a row."""
+    rates = {"seeds": range(5), "lr": found, "published": published}
+    jobs.carry_out(FunctionComparison(**RUN | rates | changes), path)
+    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -186,18 +186,17 @@ def rated(folder: Path, source: str, lr: float, **changes) -> str:
 )
 def test_found_rates_are_compared_seed_by_seed(tmp_path, found, published, verdict):
     steps = {"steps": 400} if found > 1 else {}
-    paths = [rated(tmp_path, "found", found, **steps), rated(tmp_path, "published", published)]
-    row = summary.compared(paths).iloc[0]
+    path = rated(tmp_path / "row.parquet", found, published, **steps)
+    row = summary.compared([path]).iloc[0]
     assert row["verdict"] == verdict
     assert (row["found_lr"], row["published_lr"]) == (found, published)
     assert (row["function"], row["n"], row["gradient"], row["k"]) == ("sphere", 4, "fg-mean", 2)
     assert row["found_diverged"] == (5 if found > 1 else 0)
     if found > 1:
         return
-    finals = []
-    for path in paths:
-        frame = parquet.read(path)
-        finals.append(frame[frame["step"] == 40]["value"].to_numpy())
+    frame = parquet.read(path)
+    last = frame[frame["step"] == 40]
+    finals = [last.loc[last["source"] == name, "value"].to_numpy() for name in SOURCES]
     d = np.log10(finals[0]) - np.log10(finals[1])
     assert row["found_mean"] == pytest.approx(finals[0].mean())
     assert row["ratio"] == pytest.approx(10 ** d.mean())
@@ -206,36 +205,45 @@ def test_found_rates_are_compared_seed_by_seed(tmp_path, found, published, verdi
         assert (row["ratio_low"], row["ratio_high"]) == pytest.approx((10**low, 10**high))
 
 
+@pytest.mark.parametrize("angle", [(), (30.0, 90.0)])
+def test_a_comparison_is_of_what_runs_with_its_rates_give(tmp_path, angle):
+    """To the last bit, one beside the other."""
+    both = parquet.read(rated(tmp_path / "row.parquet", 0.05, 0.04, angle=angle))
+    for source, lr in zip(SOURCES, (0.05, 0.04), strict=True):
+        run = FunctionRun(**RUN | {"seeds": range(5), "lr": lr, "angle": angle})
+        jobs.carry_out(run, tmp_path / f"{source}.parquet")
+        alone = parquet.read(tmp_path / f"{source}.parquet")
+        own = both[both["source"] == source].drop(columns="source").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, alone, check_exact=True)
+
+
 def test_a_row_without_a_published_rate(tmp_path):
-    row = summary.compared([rated(tmp_path, "found", 0.05)]).iloc[0]
+    row = summary.compared([rated(tmp_path / "row.parquet", 0.05)]).iloc[0]
     assert row["verdict"] == "unpublished"
     assert np.isnan(row["published_lr"])
     assert row["found_mean"] > 0
 
 
 def test_rates_that_both_diverge_are_not_equal(tmp_path):
-    paths = [rated(tmp_path, name, lr, steps=400) for name, lr in (("found", 9), ("published", 8))]
-    row = summary.compared(paths).iloc[0]
+    row = summary.compared([rated(tmp_path / "row.parquet", 9, 8, steps=400)]).iloc[0]
     assert (row["verdict"], row["found_diverged"]) == ("both diverge", 5)
 
 
 def test_a_function_without_a_minimum_is_not_compared(tmp_path):
     plane = {"function": "plane", "gradient": "bp", "k": None}
-    paths = [rated(tmp_path, name, lr, **plane) for name, lr in (("found", 9), ("published", 1))]
-    row = summary.compared(paths).iloc[0]
+    row = summary.compared([rated(tmp_path / "row.parquet", 9, 1, **plane)]).iloc[0]
     assert row["verdict"] == "no minimum"
     assert np.isnan(row["ratio"])
     assert row["found_mean"] < row["published_mean"]
 
 
 def test_a_row_for_all_angles_is_compared_once(tmp_path):
-    angles = {"angle": (30.0, 90.0)}
-    paths = [rated(tmp_path, "found", 0.05, **angles), rated(tmp_path, "published", 0.04, **angles)]
-    compared = summary.compared(paths)
+    path = rated(tmp_path / "row.parquet", 0.05, 0.04, angle=(30.0, 90.0))
+    compared = summary.compared([path])
     assert len(compared) == 1
     assert compared["angle_deg"].isna().all()
-    frame = parquet.read(paths[0])
-    finals = frame[frame["step"] == 40]
+    frame = parquet.read(path)
+    finals = frame[(frame["step"] == 40) & (frame["source"] == "found")]
     assert compared["found_mean"].iloc[0] == pytest.approx(finals["value"].mean())
 
 

@@ -3,10 +3,13 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -34,6 +37,44 @@ def test_round_trip(tmp_path):
     kept = parquet.provenance(tmp_path / "new" / "run.parquet")
     assert kept["run"] == {"n": 4}
     assert {"python", "torch", "fgrad", "numpy", "pyarrow"} == set(kept["versions"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (schemas.INT, np.array([1, -2, 2**40])),
+        (schemas.INT, np.array([7, 8, 9], dtype=np.int32)),
+        (schemas.INT, np.arange(6)[::2]),
+        (schemas.INT, [1, None, 3]),
+        (schemas.FLOAT, np.array([0.1, np.nan, np.inf])),
+        (schemas.FLOAT, np.array([1, 2, 3])),
+        (schemas.FLOAT, np.array([0.1, 0.2, 0.3], dtype=np.float32)),
+        (schemas.FLOAT, [1.0, None, 3.0]),
+        (schemas.TEXT, np.array(["mean", "Styblinski–Tang", ""])),
+        (schemas.TEXT, ["a", None, "c"]),
+        (schemas.FLAG, np.arange(19) % 3 == 0),
+    ],
+)
+def test_columns_are_what_pyarrow_makes_of_them(kind, values):
+    made = parquet._array(values, kind)
+    made.validate(full=True)
+    expected = pa.array(values, type=kind)
+    assert (made.type, repr(made.to_pylist())) == (kind, repr(expected.to_pylist()))
+
+
+@pytest.mark.parametrize("values", [np.array([0.5]), np.array(["a"])])
+def test_what_is_no_whole_number_is_not_written_as_one(values):
+    with pytest.raises((TypeError, pa.ArrowInvalid)):
+        parquet._array(values, schemas.INT)
+
+
+def test_writing_imports_no_pandas(tmp_path):
+    code = (
+        "import sys; import numpy as np; from fgrad.store import parquet, schemas;"
+        "parquet.write(sys.argv[1], schemas.FUNCTIONS, {'function': 'sphere', 'value': np.ones(2)});"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run.parquet")], check=True)
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path, monkeypatch):

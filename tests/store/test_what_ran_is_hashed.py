@@ -18,7 +18,7 @@ from fgrad import jobs
 from fgrad.experiments import training
 from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
 from fgrad.options.base import JobOptions
-from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.problems.data import Split
@@ -178,6 +178,9 @@ CASES: dict[str, Case] = {
     ),
     "search-unbounded": computed(
         FunctionSearch(function="plane", n=2, steps=5, evaluations=4, repeats=2, **BP)
+    ),
+    "comparison": computed(
+        FunctionComparison(function="sphere", n=2, steps=5, lr=0.01, published=0.02, **FROG)
     ),
     "search-network": computed(
         NetworkSearch(model="fc", reduce=64, epochs=2, evaluations=8, generation=2, warmup=0, **BP)

@@ -58,7 +58,7 @@ def ask(project: Project, *targets: str, options: tuple[str, ...] = ()) -> tuple
 
 def test_no_job_asks_for_more_than_a_day(asked):
     requests, _ = asked
-    assert len(requests) > 4 * 1500
+    assert len(requests) > 4 * 1200
     assert {own["runtime"] <= DAY for rule, _, own in requests if "runtime" in own} == {True}
     assert max(own["mem_mb"] for _, _, own in requests if "mem_mb" in own) < 64_000
 

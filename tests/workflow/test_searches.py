@@ -98,7 +98,7 @@ def test_a_published_rate_reruns_its_comparison_and_no_search(project):
     rate = "rosenbrock,2,frog,2,0.0019253\n"
     project.edit("config/learning_rates/functions.csv", rate, rate.replace("0.0019253", "0.002"))
     assert project.planned(*target) == {
-        "descend_function": 1, "collect_searches": 1, "summarize": 1, "table_search_functions": 1, "table_found_functions": 1, "judge_claims": 1,
+        "compare_rates": 1, "collect_searches": 1, "summarize": 1, "table_search_functions": 1, "table_found_functions": 1, "judge_claims": 1,
         "figure_search_functions": 1, "figure_found_rates": 1, "lr_search_functions": 1,
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pandas as pd
 import pytest
-from projects import PARTS, ROOT, Project, values
+from projects import PARTS, ROOT, Project, jobs_of, values
 
 from fgrad.paper import contents
 
@@ -53,24 +53,24 @@ def test_nothing_to_do(finished):
     ("target", "jobs"),
     [
         ("quality", {"measure_quality": 3, "summarize": 2, "figure_quality": 1}),
-        ("functions", {"descend_function": 8, "summarize": 2, "figure_descent_curves": 1}),
-        ("angles", {"measure_quality": 2, "descend_function": 3, "summarize": 3}),
-        ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 2, "figure_fc_training": 1}),
-        ("sota", {"train_network": 8, "summarize": 3, "figure_epoch_time": 1}),
+        ("functions", {"descend_function": 8, "summarize": 3, "figure_descent_curves": 1}),
+        ("angles", {"measure_quality": 2, "descend_function": 3, "summarize": 4}),
+        ("fc", {"prepare_data": 1, "train_network": 4, "summarize": 3, "figure_fc_training": 1}),
+        ("sota", {"prepare_data": 1, "train_network": 4, "summarize": 3, "figure_sota_time": 1}),
         ("figures", {"measure_quality": 5, "descend_function": 11, "figure_projection": 1}),
         ("claims", {"measure_quality": 5, "descend_function": 11, "judge_claims": 5}),
         (
             "lr_search_functions",
             {
                 "search_function": 8,
-                "descend_function": 16,
+                "compare_rates": 8,
                 "collect_searches": 1,
                 "figure_found_rates": 1,
             },
         ),
         (
             "lr_search_angles",
-            {"search_function": 3, "descend_function": 6, "figure_search_angles": 1},
+            {"search_function": 3, "compare_rates": 3, "figure_search_angles": 1},
         ),
         ("lr_search_fc", {"search_network": 4, "train_network": 40, "table_search_fc": 1}),
         (
@@ -82,6 +82,58 @@ def test_nothing_to_do(finished):
 def test_targets(tmp_path, target, jobs):
     planned = Project(tmp_path).planned(target)
     assert planned | jobs == planned
+
+
+PAPERS = {
+    "quality": {"measure_quality": 23},
+    "functions": {"descend_function": 264},
+    "angles": {"measure_quality": 6, "descend_function": 14},
+    "fc": {"prepare_data": 1, "train_network": 72},
+    "sota": {"prepare_data": 2, "train_network": 96},
+    "lr_search_functions": {"search_function": 264, "compare_rates": 264},
+    "lr_search_angles": {"search_function": 14, "compare_rates": 14},
+    "lr_search_fc": {"prepare_data": 1, "search_network": 24, "train_network": 240},
+    "lr_search_sota": {"prepare_data": 2, "search_network": 32, "train_network": 320},
+}
+"""Jobs of each section's target at the paper's scale, but for what shows them."""
+RUNS = {rule for jobs in PAPERS.values() for rule in jobs}
+
+
+@pytest.fixture(scope="module")
+def at_scale(tmp_path_factory) -> Project:
+    """Nothing is there, and everything is asked for at the paper's scale."""
+    project = Project(tmp_path_factory.mktemp("scale"))
+    (project.home / "tests/tiny.yaml").write_text("{}")
+    return project
+
+
+@pytest.mark.parametrize("target", PAPERS)
+def test_a_target_runs_its_own_section_alone(at_scale, target):
+    planned = at_scale.planned(target)
+    assert {rule: count for rule, count in planned.items() if rule in RUNS} == PAPERS[target]
+    section = next(one for one in contents.SECTIONS.values() if one.target == target)
+    shown = {f"figure_{one.name}" for one in section.figures}
+    shown |= {f"table_{one.name}" for one in section.tables}
+    drawn = {rule for rule in planned if rule.startswith(("figure_", "table_"))}
+    assert drawn == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "config", "jobs"),
+    [
+        ("sota", 'networks={"sota": {"models": ["vit"]}}', {"prepare_data": 2, "train_network": 48}),
+        ("sota", 'networks={"sota": {"datasets": ["mnist"]}}', {"prepare_data": 1, "train_network": 48}),
+        ("fc", 'networks={"fc": {"widths": [256]}}', {"prepare_data": 1, "train_network": 24}),
+        ("functions", 'functions={"functions": ["sphere"]}', {"descend_function": 88}),
+        ("lr_search_sota", 'networks={"sota": {"models": ["vit"], "datasets": ["mnist"]}}',
+         {"prepare_data": 1, "search_network": 8, "train_network": 80}),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_section(at_scale, target, config, jobs):
+    """One model, data set or function alone, with the figures of that."""
+    planned = jobs_of(at_scale.run(target, options=("--dry-run", "--config", config)))
+    assert {rule: count for rule, count in planned.items() if rule in RUNS} == jobs
+    assert planned | {"judge_claims": 1} == planned
 
 
 @pytest.mark.slow

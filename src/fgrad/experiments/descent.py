@@ -3,8 +3,10 @@
 Source: the paper, section 4.2.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,15 @@ from fgrad.gradients.estimators import (
     coefficients,
     combine,
     draw,
+    factor,
     forward_derivatives,
 )
-from fgrad.options.functions import FunctionRun, FunctionTask
+from fgrad.options.functions import (
+    FunctionComparison,
+    FunctionRun,
+    FunctionTask,
+    UnratedFunctionRun,
+)
 from fgrad.problems.registry import FUNCTIONS
 from fgrad.store.context import Context, Progress, Result
 
@@ -29,7 +37,10 @@ BLOCK = 64
 ELEMENTS = 2**18
 """Tangent entries of one seed drawn at a time, about."""
 
-Step = Callable[[Tensor, Tensor | None], Tensor]
+OfStep = tuple[Tensor, tuple[Tensor, ...] | None]
+"""Tangents of a step [S, k, n], and what was made of them before."""
+
+Step = Callable[[Tensor, OfStep | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -112,15 +123,19 @@ def descend_all(
         values[0] = start
         rule = StoppingRule(start, task.patience)
         done, active = 0, np.arange(len(rates))
+        drawn: Iterator[OfStep | None] = repeat(None)
         while done < task.steps and len(active):
-            tangents = None
             if task.k is not None:
                 tangents = draw(approach, (block, task.k, task.n), generators, angle)
+                drawn = _each_step(approach, tangents.transpose(0, 1).contiguous())
             found = torch.empty(min(block, task.steps - done), *x.shape[:2], device=device)
-            for i in range(len(found)):
-                g = step(x, None if tangents is None else tangents[:, i])
-                x = x.addcmul_(g, lr, value=-1)
-                found[i] = function.value(x)
+            for values_of in found.split(max(1, ELEMENTS // x.numel())):
+                # few operations are what a small step costs: values of many steps are one
+                path = x.new_empty(len(values_of), *x.shape)
+                for new in path:
+                    g = step(x, next(drawn))
+                    x = torch.addcmul(x, g, lr, value=-1, out=new)
+                values_of.copy_(function.value(path))
             last = done + len(found)
             values[done + 1 : last + 1, :, active] = found.cpu().numpy()
             done = last
@@ -140,10 +155,32 @@ def descend_all(
 def compute(run: FunctionRun, context: Context) -> Result:
     """Compute a run on one thread; one row for each seed and step, angle by angle."""
     torch.set_num_threads(1)
+    columns, stops = _rows(run, run.lr, context)
+    return _result(run, columns, stops)
+
+
+def compare(run: FunctionComparison, context: Context) -> Result:
+    """Compute what both rates of a row reach; rows as of `compute`, with the rate's ``source``."""
+    torch.set_num_threads(1)
+    rates = {"found": run.lr} | ({"published": run.published} if run.published else {})
+    parts, stops = [], []
+    for source, lr in rates.items():
+        columns, own = _rows(run, lr, context)
+        length = len(columns["value"])
+        parts.append(columns | {"lr": np.full(length, lr), "source": np.full(length, source)})
+        stops += [stop | {"source": source} for stop in own]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _result(run, columns, stops)
+
+
+def _rows(
+    run: UnratedFunctionRun, lr: float, context: Context
+) -> tuple[dict[str, npt.NDArray[np.generic]], list[dict[str, Any]]]:
+    """What varies from row to row of a run, and where and why each of its descents stopped."""
     columns: dict[str, list[npt.NDArray[np.generic]]] = {}
     stops = []
     for angle in run.angle or (None,):
-        descent = descend(run, angle, context.progress)
+        (descent,) = descend_all(run, [lr], run.seeds, angle, context.progress)
         for seed, values, reason in zip(run.seeds, descent.values, descent.stops, strict=True):
             length = len(values)
             stops.append({"angle_deg": angle, "seed": seed, "steps": length - 1, "stop": reason})
@@ -152,10 +189,17 @@ def compute(run: FunctionRun, context: Context) -> Result:
             columns.setdefault("seed", []).append(np.full(length, seed))
             if angle is not None:
                 columns.setdefault("angle_deg", []).append(np.full(length, angle))
+    return {key: np.concatenate(parts) for key, parts in columns.items()}, stops
+
+
+def _result(
+    run: FunctionRun | FunctionComparison,
+    columns: dict[str, npt.NDArray[np.generic]],
+    stops: list[dict[str, Any]],
+) -> Result:
     fixed = {"function": run.function, "n": run.n, "gradient": run.gradient, "k": run.k}
-    arrays = {key: np.concatenate(parts) for key, parts in columns.items()}
     facts = {"device": "cpu", "threads": 1, "stop": stops}
-    return Result(fixed | {"angle_deg": None, "lr": run.lr} | arrays, facts)
+    return Result(fixed | {"angle_deg": None, "lr": run.lr} | columns, facts)
 
 
 class StoppingRule:
@@ -207,30 +251,38 @@ def _approach(task: FunctionTask, angle: float | None) -> Approach:
 
 
 def _step(task: FunctionTask, approach: Approach) -> Step:
-    """(x [S, R, n], tangents [S, k, n] or None) → gradient estimate [S, R, n]."""
+    """(x [S, R, n], tangents or None) → gradient estimate [S, R, n]."""
     function = FUNCTIONS[task.function]
 
-    def gradient(x: Tensor, tangents: Tensor | None = None) -> Tensor:
+    def gradient(x: Tensor, of_step: OfStep | None = None) -> Tensor:
         if function.gradient is not None:
             return function.gradient(x)
         with torch.inference_mode(False):
             return backpropagation(function.value, x.clone())
 
-    def estimate(tangents: Tensor, derivatives: Tensor) -> Tensor:
-        return combine(coefficients(approach, tangents, derivatives), tangents)
+    def estimate(of_step: OfStep, derivatives: Tensor) -> Tensor:
+        tangents, known = of_step
+        return combine(coefficients(approach, tangents, derivatives, known), tangents)
 
-    def simulated(x: Tensor, tangents: Tensor | None) -> Tensor:
-        assert tangents is not None
-        return estimate(tangents, gradient(x) @ tangents.mT)
+    def simulated(x: Tensor, of_step: OfStep | None) -> Tensor:
+        assert of_step is not None
+        return estimate(of_step, gradient(x) @ of_step[0].mT)
 
-    def forward(x: Tensor, tangents: Tensor | None) -> Tensor:
-        assert tangents is not None
-        each = tangents.unsqueeze(1).expand(-1, x.shape[1], -1, -1)
-        return estimate(tangents, forward_derivatives(function.value, x, each))
+    def forward(x: Tensor, of_step: OfStep | None) -> Tensor:
+        assert of_step is not None
+        each = of_step[0].unsqueeze(1).expand(-1, x.shape[1], -1, -1)
+        return estimate(of_step, forward_derivatives(function.value, x, each))
 
     if task.k is None:
         return gradient
     return simulated if task.mode == "sim" else forward
+
+
+def _each_step(approach: Approach, tangents: Tensor) -> Iterator[OfStep]:
+    """Tangents [steps, S, k, n] step by step; what takes tangents alone is done for all at once."""
+    known = factor(approach, tangents)
+    for i, own in enumerate(tangents):
+        yield own, None if known is None else tuple(part[i] for part in known)
 
 
 def _reason(values: npt.NDArray[np.float32], steps: int) -> str:

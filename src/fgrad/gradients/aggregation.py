@@ -15,7 +15,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fgrad.gradients.solve import factorise, in_float32, in_float64, substitute
+from fgrad.gradients.solve import (
+    Factor,
+    cholesky,
+    factorise,
+    in_float32,
+    in_float64,
+    substitute,
+)
 
 
 def sum_(tangents: Tensor, derivatives: Tensor) -> Tensor:
@@ -59,6 +66,7 @@ def projection(
     derivatives: Tensor,
     nested: Sequence[int] | None = None,
     apart: bool = False,
+    known: tuple[Tensor, ...] | None = None,
 ) -> Tensor:
     """Orthogonal projection onto U = span V: c = (VᵀV)⁻¹ d, so that V c = P_U(∇f).
 
@@ -77,6 +85,7 @@ def projection(
         nested: sizes m of leading subsets; ``None`` for all k tangents.
         apart: the tangents are known to be far from dependent (2 k ≤ n): nothing is looked at, so
             that a GPU need not be waited for.
+        known: `factor` of the tangents, if it has been found.
 
     Returns:
         [*T, *B, k], with ``nested`` [*T, *B, len(nested), k]; zeros where a tangent takes no part.
@@ -87,15 +96,35 @@ def projection(
     sizes = [min(size, m) for size in nested or (k,)]
     v = tangents[..., :m, :].reshape(-1, m, n)
     d = derivatives[..., :m].reshape(len(v), -1, m)
-    few = 2 * m <= n and v.dtype == torch.float32
+    found = None if known is None else (known[0].reshape(-1, m, m), known[1].reshape(-1))
+    few = _few(m, v)
     if few and apart:
-        coefficients = substitute(factorise(v)[0], d, sizes)
+        coefficients = substitute((found or factorise(v))[0], d, sizes)
     else:
-        coefficients = (in_float32 if few else in_float64)(v, d, sizes)
+        coefficients = (in_float32 if few else in_float64)(v, d, sizes, found)
     if m < k:
         coefficients = torch.nn.functional.pad(coefficients, (0, k - m))
     shape = (*derivatives.shape[:-1], len(sizes), k)
     return coefficients.reshape(shape if nested else derivatives.shape)
+
+
+def factor(tangents: Tensor) -> Factor:
+    """What `projection` makes of the tangents alone, in its precision; of many sets at once.
+
+    Args:
+        tangents: [*T, k, n].
+
+    Returns:
+        `fgrad.gradients.solve.cholesky` of the first m = min(k, n) tangents, [*T, m, m] and [*T].
+    """
+    m = min(tangents.shape[-2:])
+    v = tangents[..., :m, :]
+    return cholesky(v if _few(m, v) else v.double())
+
+
+def _few(m: int, v: Tensor) -> bool:
+    """Whether float32 may be enough for m tangents."""
+    return 2 * m <= v.shape[-1] and v.dtype == torch.float32
 
 
 def _slopes(tangents: Tensor, derivatives: Tensor) -> Tensor:

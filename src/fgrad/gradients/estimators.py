@@ -9,13 +9,14 @@ Source: the paper, section 3; Baydin et al., Gradients without Backpropagation, 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 from fgrad.gradients.approach import Approach
-from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, LAWS, SAMPLERS
+from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, FACTORS, LAWS, SAMPLERS
 from fgrad.gradients.tangents import Generators
 
 Scalar = Callable[[Tensor], Tensor]
@@ -177,20 +178,37 @@ def aggregate(approach: Approach, directions: Tensor, derivatives: Tensor) -> Te
     return combine(c.unsqueeze(-2), directions).squeeze(-2)
 
 
-def coefficients(approach: Approach, directions: Tensor, derivatives: Tensor) -> Tensor:
+def factor(approach: Approach, directions: Tensor) -> tuple[Tensor, ...] | None:
+    """What the `coefficients` of an approach need of the tangents alone; None if nothing.
+
+    Args:
+        approach: names the aggregation.
+        directions: [*T, k, n].
+    """
+    name = str(approach.aggregation)
+    return FACTORS[name](directions) if name in FACTORS else None
+
+
+def coefficients(
+    approach: Approach,
+    directions: Tensor,
+    derivatives: Tensor,
+    known: tuple[Tensor, ...] | None = None,
+) -> Tensor:
     """The cᵢ of an approach's estimate g = Σ cᵢ vᵢ.
 
     Args:
         approach: names the aggregation and whether its expected norm is corrected for (``scale``).
         directions: [*T, k, n].
         derivatives: [*T, *B, k], of B gradients that share the tangents.
+        known: `factor` of the tangents, if it has been found.
 
     Returns:
         [*T, *B, k], in float64 where the aggregation needs it.
     """
     assert approach.aggregation is not None
     k, n = directions.shape[-2:]
-    options: dict[str, bool] = {}
+    options: dict[str, Any] = {} if known is None else {"known": known}
     if approach.aggregation == "projection":
         # so many normal tangents are never near dependent: min sin² ~ Beta((n−k+1)/2, (k−1)/2)
         options["apart"] = approach.sampler == "normal" and n >= max(4 * k, 256)

@@ -64,6 +64,11 @@ LAWS: Registry["Law"] = Registry(
 )
 """Aggregations whose law is known in closed form for normal tangents."""
 
+FACTORS: Registry[Callable[["Tensor"], tuple["Tensor", ...]]] = Registry(
+    {"projection": "fgrad.gradients.aggregation:factor"}
+)
+"""What an aggregation makes of its tangents alone, which is worth doing for many sets at once."""
+
 CONDITIONS: Registry[Callable[["Tensor"], bool]] = Registry(
     {"independent": "fgrad.gradients.solve:independent"}
 )

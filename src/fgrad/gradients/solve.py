@@ -34,18 +34,23 @@ def independent(v: Tensor) -> bool:
     return bool((cholesky(v.double())[1] > RANK_TOLERANCE).all())
 
 
-def in_float32(v: Tensor, d: Tensor, sizes: Sequence[int]) -> Tensor:
+Factor = tuple[Tensor, Tensor]
+"""What `cholesky` gives."""
+
+
+def in_float32(v: Tensor, d: Tensor, sizes: Sequence[int], known: Factor | None = None) -> Tensor:
     """Coefficients in float32, those of tangents not far from dependent by way of `in_float64`.
 
     Args:
         v: [N, k, n], float32.
         d: [N, R, k].
         sizes: K sizes m ≤ k of leading subsets.
+        known: `cholesky` of v, if it has been done.
 
     Returns:
         [N, R, K, k], zeros from m on.
     """
-    factor, sine = cholesky(v)
+    factor, sine = known or cholesky(v)
     coefficients = substitute(factor, d, sizes)
     unsafe = sine < SAFE_SINE
     if bool(unsafe.any()):
@@ -54,10 +59,10 @@ def in_float32(v: Tensor, d: Tensor, sizes: Sequence[int]) -> Tensor:
     return coefficients
 
 
-def in_float64(v: Tensor, d: Tensor, sizes: Sequence[int]) -> Tensor:
+def in_float64(v: Tensor, d: Tensor, sizes: Sequence[int], known: Factor | None = None) -> Tensor:
     """Coefficients in float64, those of dependent tangents by `decompose`; as `in_float32`."""
     v, d = v.double(), d.double()
-    factor, sine = cholesky(v)
+    factor, sine = known or cholesky(v)
     coefficients = substitute(factor, d, sizes)
     deficient = sine <= RANK_TOLERANCE
     if bool(deficient.any()):
@@ -85,7 +90,7 @@ def on_rows(chosen: Tensor, solve: Callable[..., Tensor], *batches: Tensor) -> T
     return solve(*(batch[rows] for batch in batches))[: len(index)]
 
 
-def cholesky(v: Tensor) -> tuple[Tensor, Tensor]:
+def cholesky(v: Tensor) -> Factor:
     """Lower Cholesky factor L of the Gram matrix, v vᵀ = L Lᵀ, and how far from dependent v is.
 
     Args:

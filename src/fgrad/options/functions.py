@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from fgrad.errors import one_of
 from fgrad.gradients.approach import bounded
-from fgrad.gradients.registry import SAMPLERS
+from fgrad.gradients.registry import FACTORS, SAMPLERS
 from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Several, Unique
 from fgrad.options.gradient import GradientTask
 from fgrad.options.search import SearchOptions
@@ -56,7 +56,8 @@ class FunctionTask(GradientTask):
     def named(self) -> list[str]:
         """Definitions that names among the options stand for."""
         at_angle = [SAMPLERS.where["angle"]] if self.angle else []
-        return [FUNCTIONS.where[self.function], *self.gradient_code(), *at_angle]
+        factors = [FACTORS.where[name] for name in FACTORS if name == self.how.aggregation]
+        return [FUNCTIONS.where[self.function], *self.gradient_code(), *at_angle, *factors]
 
 
 class UnratedFunctionRun(FunctionTask, JobOptions):
@@ -75,6 +76,24 @@ class FunctionRun(UnratedFunctionRun):
 
     lr: Rate
     """Learning rate."""
+
+
+class UnratedComparison(UnratedFunctionRun):
+    """Descents with a row's two rates, the one of which is still searched for."""
+
+    published: Rate | None = None
+    """Published learning rate of the row, if there is one."""
+
+    def code(self) -> tuple[str, ...]:
+        """As `JobOptions.code`."""
+        return ("fgrad.experiments.descent:compare", *self.named())
+
+
+class FunctionComparison(UnratedComparison):
+    """Descents with the found and the published learning rate of a table row: one job."""
+
+    lr: Rate
+    """Learning rate that the search found."""
 
 
 class FunctionSearchOptions(SearchOptions):

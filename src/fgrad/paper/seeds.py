@@ -1,6 +1,7 @@
 """One row for each seed of a descent or a training: what claims are decided from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +68,13 @@ def _clock(path: str) -> tuple[Floats, Floats]:
 
 def of_descents(path: str) -> pd.DataFrame:
     """A row for each seed and angle of a job, see `functions`."""
-    frame = parquet.read(path)
-    stops = pd.DataFrame(parquet.provenance(path)["stop"]).astype({"angle_deg": float})
+    made = parquet.provenance(path)
+    return by_seed(parquet.read(path), made["stop"]).assign(allowed=made["run"]["steps"])
+
+
+def by_seed(frame: pd.DataFrame, stopped: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row for each seed and angle of descents with one rate, and where and why they stopped."""
+    stops = pd.DataFrame(stopped).astype({"angle_deg": float})
     groups = frame.groupby([*SETTING, "seed"], dropna=False, sort=False)["value"]
     with np.errstate(invalid="ignore"):
         seeds = groups.agg(start="first", best="min").reset_index()
@@ -84,8 +90,7 @@ def of_descents(path: str) -> pd.DataFrame:
     with np.errstate(invalid="ignore"):
         left = seeds["gap"] / (seeds["start"] - minimum)
         seeds["log_left"] = np.log10(np.maximum(left, SOLVED))
-    allowed = parquet.provenance(path)["run"]["steps"]
-    return seeds.assign(minimum=minimum, degenerate=degenerate, allowed=allowed)
+    return seeds.assign(minimum=minimum, degenerate=degenerate)
 
 
 def of_training(path: str) -> pd.DataFrame:

@@ -150,7 +150,7 @@ def compared(paths: Sequence[str]) -> pd.DataFrame:
         ``unpublished``, ``both diverge``, ``no minimum``, or ``too few seeds`` if fewer than two
         diverge with neither rate.
     """
-    frame = pd.concat(each(_of_rate, paths, {"lr": schemas.FLOAT}), ignore_index=True)
+    frame = pd.concat(each(_of_rates, paths, {"lr": schemas.FLOAT}), ignore_index=True)
     by = [name for name in ROW if name in frame]
     rows = []
     for key, part in frame.groupby(by, dropna=False, sort=False):
@@ -246,31 +246,42 @@ def _trials(path: str) -> pd.DataFrame:
     return trials.assign(**constant, tried=len(trials))
 
 
-def _of_rate(path: str) -> pd.DataFrame:
-    """A row for each seed of a run with the found or the published rate."""
-    functions = "function" in parquet.provenance(path)["run"]
-    if functions:
-        each_seed = seeds.of_descents(path)
-        by = ["function", "n", "gradient", "k", "lr", "seed"]
-        angles = each_seed.groupby("seed")["angle_deg"].nunique().max()
-        if angles < 2:
-            by.insert(4, "angle_deg")
-        own = each_seed.groupby(by, dropna=False, sort=False)["final"].mean().reset_index()
-        first = each_seed.iloc[0]
-        minimum, degenerate = float(first["minimum"]), bool(first["degenerate"])
-        own = own.rename(columns={"final": "value"})
-        if angles > 1:
-            own["angle_deg"] = np.nan
-        source = Path(path).stem
-    else:
-        own = seeds.of_training(path).drop(columns="n").rename(columns={"val_loss": "value"})
-        own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
-        own["seed"] = parquet.provenance(path)["run"]["seed"]
-        minimum, degenerate, source = 0.0, False, Path(path).parent.name
-    own["log_gap"] = np.nan  # of a function without a minimum
-    if np.isfinite(minimum):
-        own["log_gap"] = np.log10(np.maximum(own["value"] - minimum, resolution(minimum)))
-    return own.assign(source=source, degenerate=degenerate)
+def _of_rates(path: str) -> pd.DataFrame:
+    """A row for each seed and rate of a run with the found or the published rate, or with both."""
+    made = parquet.provenance(path)
+    if "function" in made["run"]:
+        frame = parquet.read(path)
+        parts = []
+        for source, own in frame.groupby("source", sort=False):
+            stops = [stop for stop in made["stop"] if stop["source"] == source]
+            parts.append(_of_descents(own, stops).assign(source=source))
+        return pd.concat(parts, ignore_index=True)
+    own = seeds.of_training(path).drop(columns="n").rename(columns={"val_loss": "value"})
+    own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
+    own["seed"] = made["run"]["seed"]
+    return _with_log_gap(own, 0.0).assign(source=Path(path).parent.name, degenerate=False)
+
+
+def _of_descents(frame: pd.DataFrame, stops: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row for each seed of a row's descents, the mean of its angles where it has several."""
+    each_seed = seeds.by_seed(frame, stops)
+    by = ["function", "n", "gradient", "k", "lr", "seed"]
+    angles = each_seed.groupby("seed")["angle_deg"].nunique().max()
+    if angles < 2:
+        by.insert(4, "angle_deg")
+    own = each_seed.groupby(by, dropna=False, sort=False)["final"].mean().reset_index()
+    minimum, degenerate = each_seed[["minimum", "degenerate"]].iloc[0]
+    own = own.rename(columns={"final": "value"})
+    if angles > 1:
+        own["angle_deg"] = np.nan
+    return _with_log_gap(own, minimum).assign(degenerate=degenerate)
+
+
+def _with_log_gap(own: pd.DataFrame, minimum: float) -> pd.DataFrame:
+    """With log₁₀ of what is above the minimum; nothing of a function without one."""
+    if not np.isfinite(minimum):
+        return own.assign(log_gap=np.nan)
+    return own.assign(log_gap=np.log10(np.maximum(own["value"] - minimum, resolution(minimum))))
 
 
 def _described(source: str, own: pd.DataFrame) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from fgrad.errors import validate
 from fgrad.experiments.seeds import repeat_seeds
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import (
+    FunctionComparison,
     FunctionRun,
     FunctionSearch,
     FunctionSearchOptions,
+    UnratedComparison,
     UnratedFunctionRun,
 )
 from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
@@ -38,16 +40,18 @@ SECTIONS: dict[str, type[JobOptions]] = {
     "search_angles": FunctionSearch,
     "search_fc": NetworkSearch,
     "search_sota": NetworkSearch,
-    "compared_functions": FunctionRun,
-    "compared_angles": FunctionRun,
+    "compared_functions": FunctionComparison,
+    "compared_angles": FunctionComparison,
     "compared_fc": TrainRun,
     "compared_sota": TrainRun,
 }
 """Folder of result files → kind of their jobs. ``compared_…`` are runs with the found and with the
-published rate of each row, on fresh seeds."""
+published rate of each row, on fresh seeds: of functions a job for each row, of networks one for
+each training, which takes minutes to hours and goes on from a checkpoint of its own."""
 
 UNRATED: dict[type[JobOptions], type[JobOptions]] = {
     FunctionRun: UnratedFunctionRun,
+    FunctionComparison: UnratedComparison,
     TrainRun: UnratedTrainRun,
 }
 """What a run is as long as its learning rate is still searched for."""
@@ -255,10 +259,8 @@ class _Joined:
         seeds = repeat_seeds(options.seed, "fresh", FRESH)
         search, compared = f"search_{section}", f"compared_{section}"
         for row in rows:
-            run = row.task | {"seeds": seeds}
-            self.add(compared, f"{row.name}/found", run, None, row, search)
-            if row.lr is not None:
-                self.add(compared, f"{row.name}/published", run, row.lr, row, search)
+            run = row.task | {"seeds": seeds, "published": row.lr}
+            self.add(compared, row.name, run, None, row, search)
             self.add_search(search, row, row.task | options.model_dump())
 
     def add_training(

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fgrad.options.base import JobOptions
-from fgrad.options.functions import FunctionRun, FunctionSearch
+from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.plan.runs import SECTIONS, Runs, result_file
@@ -20,6 +20,7 @@ from fgrad.store.identity import Asked, defining, difference
 SCRIPTS: dict[type[JobOptions], str] = {
     QualityRun: "measure_quality.py",
     FunctionRun: "descend_function.py",
+    FunctionComparison: "compare_rates.py",
     TrainRun: "train_network.py",
     FunctionSearch: "search_function.py",
     NetworkSearch: "search_network.py",

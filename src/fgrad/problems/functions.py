@@ -59,7 +59,7 @@ def _rosenbrock_gradient(x: Tensor) -> Tensor:
     residual = (tail - head.square()) * 200
     gradient = x.new_zeros(x.shape)
     gradient[..., 1:] = residual
-    gradient[..., :-1] += head * 2 - 2 - residual * head * 2
+    gradient[..., :-1] += (head * 2).sub_(2).sub_(residual * head, alpha=2)
     return gradient
 
 

@@ -27,6 +27,9 @@ FUNCTIONS = {
 }
 """Columns of sections 4.2 and 4.3: one row for each step of each seed."""
 
+COMPARISON = {**FUNCTIONS, "source": TEXT}
+"""The same of runs with the found and with the published rate of a row, told by ``source``."""
+
 SEARCH = {
     "trial": INT,
     "lr": FLOAT,

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from fgrad.paper.figures import style, tangents
 
 
-def draw(fc: pd.DataFrame, sota: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """As `fgrad.paper.figures.tangents`, for seconds of training as multiples of bp's mean."""
-    frame = pd.concat([relative(fc), relative(sota)])
+    frame = relative(frame)
     highest = 1.2 * frame["relative_mean"].max()
     return tangents.grid(frame, "relative", "time of an epoch / bp", 1, highest)
 
