@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 continue
             looks = {pair: style.drawn(*pair) for pair in pairs}
             panel(axis, {pair: (style.of(part, *pair), looks[pair]) for pair in pairs})
-            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n:,}")
+            axis.set_title(style.cell_title(function, n, len(dimensions)))
             if axis is not row[0]:
                 axis.set_ylabel("")
     for axis in axes[-1]:

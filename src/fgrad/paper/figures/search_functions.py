@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 continue
             for gradient, k in pairs:
                 line(axis, style.of(part, gradient, k), style.drawn(gradient, k))
-            axis.set_title(f"{style.FUNCTION_LABELS.get(function, function)}, $n$ = {n:,}")
+            axis.set_title(style.cell_title(function, n, len(chosen)))
             style.value_axis(axis, float(part["minimum"].iloc[0]))
             if axis is not row[0]:
                 axis.set_ylabel("")

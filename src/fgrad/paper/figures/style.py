@@ -137,8 +137,20 @@ def stacks(
 
 
 def sheet(wide: bool, height: float) -> Figure:
-    """An empty figure, of the page's width or a column's; its height in inches."""
-    return Figure(figsize=(look.page() if wide else look.column(), height))
+    """An empty figure, of the page's width or a column's.
+
+    Args:
+        wide: whether it spans the page.
+        height: in inches, at labels of `look.BASE` points; larger ones add to it.
+    """
+    width = look.page() if wide else look.column()
+    return Figure(figsize=(width, height * (1 + look.points(1)) / 2))
+
+
+def cell_title(function: str, n: int, panels: int) -> str:
+    """Function and dimension of one of several panels beside each other, on two lines if narrow."""
+    end = "\n" if panels > 1 and look.page() / panels < look.points(1.7) else " "
+    return f"{FUNCTION_LABELS.get(function, function)},{end}$n$ = {n:,}"
 
 
 def nothing() -> Figure:
