@@ -98,10 +98,10 @@ class Run:
 
     def judge(self, target: Path) -> None:
         """Write the verdicts of every section whose summaries are kept."""
-        tuned = self.config.learning_rates == "searched"
         judged, covered = [], []
         for section in (*contents.PAPER, *contents.SEARCHES):
             if section.claims and set(section.judged_by) <= self.summaries.keys():
+                tuned = scale.tuned(self.config, section.name.removeprefix("search_"))
                 judged += claims.judge(section.questions, self.summaries, tuned=tuned)
                 covered.append(f"{section.number}: {resolve_name(section.covers)(self.config)}")
         target.write_text(claims.markdown(judged, " ".join(covered)), encoding="utf-8")

@@ -74,6 +74,11 @@ def covered_by(wildcards):
 FACTS = scale.facts(CONFIG)
 
 
+def is_tuned(wildcards):
+    """Whether a section's rates are of its own steps and epochs."""
+    return scale.tuned(CONFIG, wildcards.part.removeprefix("search_"))
+
+
 # A parameter that is made from `output` is not recorded: rewording these captions reruns nothing.
 def figure_caption(wildcards, output):
     name = Path(output[0]).stem
@@ -280,7 +285,7 @@ rule judge_claims:
         inputs=judged_by,
         claims=claims_of,
         scale=covered_by,
-        tuned=CONFIG.learning_rates == "searched",
+        tuned=is_tuned,
         caption=verdicts_caption,
         code=code_of_claims,
     message:

@@ -88,7 +88,7 @@ def test_every_public_function_is_named(module):
         for name, value in vars(module).items()
         if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
     }
-    assert public - {f"{module.__name__}:{name}" for name in ("write", "facts")} == {
+    assert public - {f"{module.__name__}:{name}" for name in ("write", "facts", "tuned")} == {
         reference for reference in REFERENCES if reference.startswith(f"{module.__name__}:")
     }
 

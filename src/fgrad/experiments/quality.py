@@ -28,6 +28,10 @@ ELEMENTS = 2**20
 """Entries of tangents and coefficients in work at a time: what stays in the cache."""
 
 
+MULTIPLES = {"sum", "mean", "mean-times-n"}
+"""Aggregations that are V d times a number."""
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Metrics of every estimate of a run.
@@ -175,11 +179,15 @@ def _batch(
     sampler = Approach(sampler="normal" if run.angle is None else "angle")
     gradient = _true_gradient(run, n, generators)
     v = draw(sampler, (max(run.k), n), generators, run.angle)
-    estimates = _estimates(run, [name for name, _ in plain], v, gradient)
-    if scaled:
+    pairs = plain + scaled
+    at_once = [not normalized or name in MULTIPLES for name, normalized in pairs]
+    first = [pair for pair, now in zip(pairs, at_once, strict=True) if now]
+    estimates = _estimates(run, first, v, gradient)
+    if not all(at_once):
         v /= v.norm(dim=-1, keepdim=True)
-        normalized = _estimates(run, [name for name, _ in scaled], v, gradient)
-        estimates = torch.cat([estimates, normalized], 1)
+        others = [(name, False) for (name, _), now in zip(pairs, at_once, strict=True) if not now]
+        order = torch.tensor(at_once).logical_not().int().argsort(stable=True).argsort()
+        estimates = torch.cat([estimates, _estimates(run, others, v, gradient)], 1)[:, order]
     true_norm = gradient.norm(dim=-1)[:, None, None]
     norm = estimates.norm(dim=-1)
     dot = (estimates * gradient[:, None, None]).sum(-1)
@@ -190,13 +198,21 @@ def _batch(
     return torch.stack(metrics, -1)
 
 
-def _estimates(run: QualityRun, names: list[str], v: Tensor, gradient: Tensor) -> Tensor:
-    """Estimates of the named aggregations for every k, [B, A, K, n]."""
+def _estimates(
+    run: QualityRun, pairs: list[tuple[str, bool]], v: Tensor, gradient: Tensor
+) -> Tensor:
+    """Estimates of the aggregations for every k, [B, A, K, n].
+
+    All that are combinations of the tangents are one product with them. Of tangents that are
+    normalised, uᵢ = vᵢ/‖vᵢ‖, the sum and its multiples see the derivatives dᵢ/‖vᵢ‖ alone, and
+    Σ cᵢ uᵢ = Σ (cᵢ/‖vᵢ‖) vᵢ, so that no tangent is touched.
+    """
     k, n = v.shape[-2:]
-    estimates = v.new_empty(len(v), len(names), len(run.k), n)
+    estimates = v.new_empty(len(v), len(pairs), len(run.k), n)
     derivatives = known_derivatives(gradient, v)
+    lengths = v.norm(dim=-1) if any(normalized for _, normalized in pairs) else derivatives
     linear, coefficients = [], []
-    for i, name in enumerate(names):
+    for i, (name, normalized) in enumerate(pairs):
         if name in KNOWN and 2 * k > n:
             m = min(k, n)
             sizes = [min(size, m) for size in run.k]
@@ -205,11 +221,12 @@ def _estimates(run: QualityRun, names: list[str], v: Tensor, gradient: Tensor) -
         linear.append(i)
         if name == "projection":
             coefficients.append(AGGREGATIONS[name](v, derivatives, run.k))
-        else:
-            aggregate = AGGREGATIONS[name]
-            coefficients.append(v.new_zeros(len(v), len(run.k), k))
-            for j, size in enumerate(run.k):
-                coefficients[-1][:, j, :size] = aggregate(v[:, :size], derivatives[:, :size])
+            continue
+        seen = derivatives / lengths if normalized else derivatives
+        own = v.new_zeros(len(v), len(run.k), k)
+        for j, size in enumerate(run.k):
+            own[:, j, :size] = AGGREGATIONS[name](v[:, :size], seen[:, :size])
+        coefficients.append(own / lengths[:, None] if normalized else own)
     if linear:
         combined = combine(torch.cat(coefficients, 1), v)
         estimates[:, linear] = combined.view(len(v), len(linear), len(run.k), n)

@@ -9,6 +9,18 @@ if TYPE_CHECKING:
     from fgrad.plan.sections import Config, Experiment
 
 
+PUBLISHED = {f"learning_rates/{name}.csv" for name in ("functions", "angles", "networks")}
+"""Tables of rates that were searched for at the paper's own steps and epochs."""
+
+
+def tuned(config: "Config", section: str) -> bool:
+    """Whether a section's rates are of its own runs: searched for, or from another table."""
+    if config.learning_rates == "searched" or section in ("quality", "concepts"):
+        return True
+    owner = section if section in ("functions", "angles") else "networks"
+    return getattr(config, owner).learning_rates not in PUBLISHED
+
+
 def quality(config: "Config") -> str:
     """Dimensions, numbers of tangents and samples."""
     return f"{_direct(config)}; exact law to n = {max(config.quality.exact.n):,}."
