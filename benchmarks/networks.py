@@ -9,6 +9,7 @@ Usage: python benchmarks/networks.py
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 from statistics import median
 
@@ -19,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 
-from fgrad.experiments.state import State, build
+from fgrad.experiments.state import PlainSGD, State, build
 from fgrad.gradients.approach import Approach
 from fgrad.gradients.perturbation import Perturbation
 from fgrad.options.networks import TrainRun
@@ -75,7 +76,7 @@ def step_row(name: str, model: str, dataset: str, width: int | None, wanted: str
         Perturbation(chain, FROG, 16),
         plain(chain, 16),
     ]
-    optimizer = torch.optim.SGD(chain.parameters(), 1e-6)
+    optimizer = PlainSGD(chain, 1e-6)
 
     def run(step: Step) -> float:
         def work() -> None:
@@ -92,6 +93,59 @@ def step_row(name: str, model: str, dataset: str, width: int | None, wanted: str
     worse = median(other / true for true, _, other in times)
     seconds = " | ".join(f"{time:.3g}" for time in (bp, ours, plainly))
     return f"| {name} | {seconds} | {ratio:.2f} | {worse:.2f} | {wanted} |"
+
+
+def by_hand(chain: nn.Sequential, k: int, lr: float) -> Step:
+    """A step with its update as the least there is: no autograd, weights updated by the product."""
+    layers = [m for m in chain.modules() if isinstance(m, nn.Linear)]
+    weights = [layer.weight.detach().clone() for layer in layers]
+    biases = [layer.bias.detach().clone() for layer in layers]
+    sizes = [len(bias) for bias in biases]
+    generator = torch.Generator().manual_seed(0)
+
+    @torch.inference_mode()
+    def step(x: Tensor, y: Tensor) -> None:
+        inputs = [x.flatten(1)]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            inputs.append(torch.addmm(bias, inputs[-1], weight.T).relu_())
+        delta = torch.addmm(biases[-1], inputs[-1], weights[-1].T).softmax(1)
+        delta[torch.arange(len(x)), y] -= 1
+        deltas = [delta.div_(len(x))]
+        for a, weight in zip(inputs[:0:-1], weights[:0:-1], strict=True):
+            deltas.insert(0, torch.where(a > 0, deltas[0] @ weight, 0.0))
+        v = torch.empty(k, sum(sizes)).normal_(generator=generator)
+        parts = v.split(sizes, 1)
+        d = torch.stack([a @ part.T for a, part in zip(deltas, parts, strict=True)]).sum(0)
+        c = torch.cholesky_solve(d.T, torch.linalg.cholesky(v @ v.T)).T
+        for i, (weight, bias, part) in enumerate(zip(weights, biases, parts, strict=True)):
+            g = c @ part
+            if i + 1 < len(weights):
+                g = torch.where(inputs[i + 1] > 0, g, 0.0)
+            weight.addmm_(g.T, inputs[i], alpha=-lr)
+            bias.sub_(g.sum(0), alpha=lr)
+
+    return step
+
+
+def hand_row(width: int) -> str:
+    """A frog step with its update against the one that is written by hand."""
+    chain, x, y = network("fc", "mnist", width)
+    frog, optimizer = Perturbation(chain, FROG, 16), PlainSGD(chain, 1e-6)
+    hand = by_hand(chain, 16, 1e-6)
+    many = 50 if width < 1000 else 10
+
+    def ours() -> None:
+        for _ in range(many):
+            frog(x, y)
+            optimizer.step()
+
+    def theirs() -> None:
+        for _ in range(many):
+            hand(x, y)
+
+    own, other, ratio = compare(ours, theirs)
+    name = f"FC-{width}, frog k = 16, {many} steps: ours against written by hand"
+    return f"| {name} | {own:.3g} | {other:.3g} | {1 / ratio:.2f} | ≤ 1.25 |"
 
 
 class PerSample(Dataset[tuple[Tensor, int]]):
@@ -230,7 +284,10 @@ def main() -> None:
     ):
         print(step_row(name, model, dataset, width, wanted), flush=True)
     print("\n| work, one thread | CPU s | against, CPU s | ratio | wanted |\n|---|---|---|---|---|")
-    for row in (epoch_row, floor_row, law_row, forward_row):
+    for row in (
+        partial(hand_row, 256), partial(hand_row, 1024),
+        epoch_row, floor_row, law_row, forward_row,
+    ):  # fmt: skip
         print(row(), flush=True)
     print("\n| peak memory of a step | MB | against, MB | ratio | wanted |\n|---|---|---|---|---|")
     for line in memory_rows():
