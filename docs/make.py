@@ -92,8 +92,8 @@ class Run:
         one = contents.TABLES[name]
         made = resolve_name(one.makes)(*self.frames(one.of))
         section = section_of(one)
-        caption = one.caption.format_map(self.facts[section.name])
-        text = f"# {section.heading}\n\n{caption}\n\n{table.markdown(made)}"
+        caption = one.caption_of(self.facts[section.name])
+        text = f"# {section.heading}\n\n{caption}\n\n{table.for_people(made)}\n"
         target.write_text(text, encoding="utf-8")
 
     def judge(self, target: Path) -> None:

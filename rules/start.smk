@@ -4,10 +4,12 @@ import atexit
 import logging
 import shlex
 import sys
+import threading
 from contextlib import ExitStack
 from functools import wraps
 
 from snakemake.logging import logger
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import SharedFSUsage
 
 from fgrad import orphans
@@ -38,6 +40,21 @@ def interrupted():
 INTERRUPTED = False
 if ALONE:
     interrupts.end_at_ctrl_c(interrupted)
+
+
+def look_again(scheduler, delay):
+    """Let the scheduler look at what is ready after a while, once.
+
+    Snakemake's own starts a timer whenever it has looked, and each timer makes it look: after 300
+    jobs it looks 300 times a second, for as long as it runs.
+    """
+    if not any(one.name == "look again" for one in threading.enumerate()):
+        timer = threading.Timer(delay, scheduler._open_jobs.release)
+        timer.name, timer.daemon = "look again", True
+        timer.start()
+
+
+JobScheduler._schedule_reevalutation = look_again
 
 
 def on_cluster():

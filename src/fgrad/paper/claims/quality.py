@@ -33,8 +33,8 @@ SAME = 0.001
 FAR, NEAR = 1 / 64, 1 / 2
 """k/n below which the projection gains nothing over the mean, and above which it surely does."""
 
-LITTLE, MUCH = 0.05, 0.1
-"""Relative gains in the cosine that are nothing, and something."""
+GAIN = 0.05
+"""A relative gain in the cosine that is nothing below, and something above."""
 
 
 Pairs = list[tuple[pd.Series, pd.Series]]
@@ -120,7 +120,7 @@ def projection_gains_with_k_over_n(frame: pd.DataFrame) -> Verdict:
     pairs = pairs[pairs["k"] <= pairs["n"]].reset_index(drop=True)
     ratio = (pairs["k"] / pairs["n"]).astype(float)
     null = (
-        f"the gain is above {LITTLE:.0%} for k/n ≤ 1/{1 / FAR:.0f}, or below {MUCH:.0%} in some "
+        f"the gain is above {GAIN:.0%} for k/n ≤ 1/{1 / FAR:.0f}, or below {GAIN:.0%} in some "
         f"cell with k/n ≥ {NEAR:g}, or off √B's law by more than {OFF:.0%}"
     )
     far, near = (ratio <= FAR).to_numpy(), ((ratio >= NEAR) & (pairs["k"] > 1)).to_numpy()
@@ -138,24 +138,24 @@ def projection_gains_with_k_over_n(frame: pd.DataFrame) -> Verdict:
     law = np.log(laws.projection_ratio(n, k) / laws.mean_cosine(n, k))
     reach = float(stats.norm.ppf(1 - LEVEL / 2))
     centre, width = _pooled(gain[far], error[far], reach)
-    sure = gain[near] - reach * error[near] > np.log1p(MUCH)
-    none = gain[near] + reach * error[near] < np.log1p(MUCH)
+    sure = gain[near] - reach * error[near] > limit
+    none = gain[near] + reach * error[near] < np.log1p(GAIN)
     off, off_width = _pooled(gain - law, error, reach)
     odd = holm((2 * stats.norm.sf(np.abs(gain - law) / error)).tolist())
-    little = float(np.log1p(LITTLE))
+    limit = float(np.log1p(GAIN))
     return decide(
-        centre + width <= little and bool(sure.all()) and abs(off) + off_width <= OFF
+        centre + width <= limit and bool(sure.all()) and abs(off) + off_width <= OFF
         and not odd.any(),
         f"for k/n ≤ 1/{1 / FAR:.0f} the gain is {np.expm1(centre):.2%} ± {width:.2%} over "
         f"{far.sum()} cells; for k/n ≥ {NEAR:g} {np.expm1(gain[near].min()):.0%} to "
-        f"{np.expm1(gain[near].max()):.0%}, surely above {MUCH:.0%} in {sure.sum()} of "
+        f"{np.expm1(gain[near].max()):.0%}, surely above {GAIN:.0%} in {sure.sum()} of "
         f"{near.sum()}; over all {len(pairs)} cells {off:+.2%} ± {off_width:.2%} off the law, "
         f"about √(1 + k/n), {odd.sum()} cells significantly",
-        f"{1 - LEVEL:.0%} intervals; fails if one lies outside: a gain above {LITTLE:.0%} far from "
-        f"k = n, below {MUCH:.0%} near it, or a cell off the law (Holm, {LEVEL:g} over all)",
+        f"{1 - LEVEL:.0%} intervals; fails if one lies outside: a gain above {GAIN:.0%} far from "
+        f"k = n, below {GAIN:.0%} near it, or a cell off the law (Holm, {LEVEL:g} over all)",
         null,
         f"{_seen(width, 'in the gain far from k = n')}, {_seen(off_width, 'off the law')}",
-        fails=centre - width > little or bool(none.any()) or bool(odd.any()),
+        fails=centre - width > limit or bool(none.any()) or bool(odd.any()),
     )  # fmt: skip
 
 

@@ -37,6 +37,9 @@ from fgrad.paper.evidence.check import (
 DRAWS = 9_999
 """Relabellings; the smallest p is one more of them to one."""
 
+ABSENT = 0.2
+"""A trend whose p is above this is not there, however far the ends are apart."""
+
 Array = npt.NDArray[Any]
 
 
@@ -273,7 +276,7 @@ def _power(frame: pd.DataFrame, question: Question, found: list[Found], weak: li
 
 def _needed(found: Found, seeds: int, reach: float) -> int:
     """Seeds that would show the effect that was seen."""
-    if found.effect >= 0:
+    if found.effect >= 0 or found.better > ABSENT:
         return 10**6
     by_spread = ceil(min(1e6, seeds * (reach * found.error / found.effect) ** 2))
     by_count = seeds  # arrangements grow at least in proportion to the seeds

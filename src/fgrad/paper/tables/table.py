@@ -181,16 +181,23 @@ def write(table: Table, csv: str, markdown: str, tex: str, caption: str, note: s
         caption: of the LaTeX table, as in `fgrad.paper.contents`.
         note: said below the Markdown and at the end of the caption.
     """
-    text = table.shown.to_markdown(index=False, disable_numparse=True, colalign=_aligned(table))
     caption = f"{caption} {note}".strip()
     texts = {
         csv: table.data.to_csv(index=False),
-        markdown: text + (f"\n\n{note}\n" if note else "\n"),
+        markdown: for_people(table) + (f"\n\n{note}\n" if note else "\n"),
         tex: latex.floats(table.columns, caption, f"tab:{Path(tex).stem}"),
     }
     for path, content in texts.items():
         with atomic(Path(path)) as temporary:
             temporary.write_text(content, encoding="utf-8")
+
+
+def for_people(table: Table) -> str:
+    """The table in Markdown."""
+    text: str = table.shown.to_markdown(
+        index=False, disable_numparse=True, colalign=_aligned(table)
+    )
+    return text
 
 
 def _aligned(table: Table) -> tuple[str, ...] | None:
