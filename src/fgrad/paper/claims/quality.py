@@ -138,7 +138,7 @@ def projection_gains_with_k_over_n(frame: pd.DataFrame) -> Verdict:
     law = np.log(laws.projection_ratio(n, k) / laws.mean_cosine(n, k))
     reach = float(stats.norm.ppf(1 - LEVEL / 2))
     centre, width = _pooled(gain[far], error[far], reach)
-    sure = gain[near] - reach * error[near] > limit
+    sure = gain[near] - reach * error[near] > np.log1p(GAIN)
     none = gain[near] + reach * error[near] < np.log1p(GAIN)
     off, off_width = _pooled(gain - law, error, reach)
     odd = holm((2 * stats.norm.sf(np.abs(gain - law) / error)).tolist())
