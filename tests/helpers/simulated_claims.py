@@ -55,7 +55,12 @@ def trainings(rng: Rng, lost: Callable[[int, str, int | None], float], networks:
                 value = lost(n, gradient, k) + shared[seed] + 0.02 * rng.standard_normal()
                 row = {"model": model, "width": width, "dataset": dataset, "gradient": gradient}
                 row |= {"k": k, "n": n, "seed": seed, "log_train_loss": value, "tuned": False}
-                row |= {"test_accuracy": 1 - (value + 2) / 10, "allowed": 200, "seconds": 60.0}
+                row |= {
+                    "test_accuracy": 1 - (value + 2) / 10,
+                    "allowed": 200,
+                    "seconds": 60.0,
+                    "reduce": 1,
+                }
                 row |= {"equal_time_accuracy": 1 - (value + 2) / 10}
                 rows.append(row | {"completed": False, "diverged": False})
     return pd.DataFrame(rows).astype({"k": "Int64", "width": "Int64"})
@@ -75,12 +80,11 @@ def qualities(rng: Rng, off: Callable[[str, int, int], float] = lambda a, n, k: 
                     factor = off(aggregation, n, k)
                     if angle is not None and aggregation == "mean":
                         factor *= (angle / 90) ** tilt
-                    spread = (
-                        0.05 if n > k else 0.0 if aggregation == "projection" else 0.05 * (n > 1)
-                    )
+                    exact = n == 1 or (aggregation == "projection" and n <= k)
+                    spread = 0.0 if exact else 0.7 * n**-0.5
                     row = {"n": n, "k": k, "aggregation": aggregation, "normalized": False}
                     row |= {"angle_deg": angle, "count": count, "true_norm_mean": n**0.5}
-                    values = {"cosine": (cosine, spread), "dot": (float(n), 0.5 * n)}
+                    values = {"cosine": (cosine, spread), "dot": (float(n), n * (2 / k) ** 0.5)}
                     square = float(laws.mean_squared_ratio(n, k))
                     values["squared_ratio"] = square, 0.1 * square
                     for name, (value, std) in values.items():

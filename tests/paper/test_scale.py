@@ -25,6 +25,8 @@ def test_every_section_with_claims_says_what_it_covers(rates):
         "n = 1 to 65,536, k = 1 to 1,024, 1,000 or 100 samples; exact law to n = 1,000,000,000."
     )
     assert said["search_sota"].endswith("compared on 5 fresh seeds with the published rates.")
-    of_found = {name for name, text in said.items() if text.endswith("searched learning rates.")}
+    of_found = {
+        name for name, text in said.items() if text.endswith("learning rates that a search found.")
+    }
     trained = {"functions", "angles", "fc", "sota"}
     assert of_found == (trained if rates == "searched" else set())

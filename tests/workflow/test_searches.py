@@ -32,7 +32,7 @@ def test_from_search_to_figures_in_one_run(searched):
         found(runs[f"search_functions/{f}/n2/bp.parquet"]) for f in table["function"]
     ]
     assert (searched.work / "results/paper/claims.md").read_text().count(
-        "searched learning rates"
+        "learning rates that a search found"
     ) == 4
     shipped = (ROOT / "config/learning_rates").iterdir()
     for path in shipped:  # never written to

@@ -1,5 +1,6 @@
 """What the runs of a section cover, in words, for readers of its claims; torch is not imported."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fgrad.options.search import FRESH, SearchOptions
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from fgrad.plan.sections import Config, Experiment
 
 
-PUBLISHED = {f"learning_rates/{name}.csv" for name in ("functions", "angles", "networks")}
+PUBLISHED = {"functions.csv", "angles.csv", "networks.csv"}
 """Tables of rates that were searched for at the paper's own steps and epochs."""
 
 
@@ -17,8 +18,14 @@ def tuned(config: "Config", section: str) -> bool:
     """Whether a section's rates are of its own runs: searched for, or from another table."""
     if config.learning_rates == "searched" or section in ("quality", "concepts"):
         return True
+    return Path(_table(config, section)).name not in PUBLISHED
+
+
+def _table(config: "Config", section: str) -> str:
+    """Table of a section's learning rates."""
     owner = section if section in ("functions", "angles") else "networks"
-    return getattr(config, owner).learning_rates not in PUBLISHED
+    path: str = getattr(config, owner).learning_rates
+    return path
 
 
 def quality(config: "Config") -> str:
@@ -42,7 +49,7 @@ def functions(config: "Config") -> str:
     steps = ", ".join(f"{section.steps[name]:,} on {name}" for name in section.functions)
     return (
         f"n = {min(section.n):,} to {max(section.n):,}, {_seeds(section.seeds)}, "
-        f"at most {steps} steps, {_rates(config)}."
+        f"at most {steps} steps, {_rates(config, 'functions')}."
     )
 
 
@@ -51,18 +58,18 @@ def angles(config: "Config") -> str:
     section = config.angles
     return (
         f"n = {section.n}, {len(section.angle)} angles, {section.samples:,} samples, "
-        f"{_seeds(section.seeds)}, {_rates(config)}."
+        f"{_seeds(section.seeds)}, {_rates(config, 'angles')}."
     )
 
 
 def fc(config: "Config") -> str:
     """Networks, data, epochs and seeds."""
-    return f"{_experiment(config.networks.fc)}, {_rates(config, config.networks.fc)}."
+    return f"{_experiment(config.networks.fc)}, {_rates(config, 'fc')}."
 
 
 def sota(config: "Config") -> str:
     """Networks, data, epochs and seeds."""
-    return f"{_experiment(config.networks.sota)}, {_rates(config, config.networks.sota)}."
+    return f"{_experiment(config.networks.sota)}, {_rates(config, 'sota')}."
 
 
 def search_functions(config: "Config") -> str:
@@ -85,9 +92,13 @@ def search_sota(config: "Config") -> str:
     return _search(config.networks.sota.search, config.networks.sota)
 
 
-def _rates(config: "Config", networks: "Experiment | None" = None) -> str:
+def _rates(config: "Config", section: str) -> str:
+    """Which learning rates a section has."""
     if config.learning_rates == "searched":
-        return "searched learning rates"
+        return "learning rates that a search found"
+    if tuned(config, section):
+        return f"learning rates of {Path(_table(config, section)).name}"
+    networks = {"fc": config.networks.fc, "sota": config.networks.sota}.get(section)
     of = f" of {networks.rates_of}" if networks and networks.rates_of else ""
     return f"published learning rates{of}"
 
@@ -104,10 +115,7 @@ def facts(config: "Config") -> dict[str, dict[str, str]]:
         ``log_mean`` (of what is drawn of its seeds, and on log scales; they begin with a small
         letter), ``seeds``, ``samples``, ``steps`` and ``epochs``, as far as it has them.
     """
-    rates = {
-        "published": "published learning rates",
-        "searched": "learning rates that a search found",
-    }[config.learning_rates]
+    rates = {name: _rates(config, name) for name in ("functions", "angles", "fc", "sota")}
     steps = config.functions.steps
     samples = sorted({block.samples for block in config.quality.direct}, reverse=True)
     found: dict[str, dict[str, str]] = {
@@ -142,7 +150,8 @@ def facts(config: "Config") -> dict[str, dict[str, str]]:
         "search_sota": search_sota(config),
     }
     return {
-        name: own | {"rates": rates, "covers": covers.get(name, "")} for name, own in found.items()
+        name: own | {"rates": rates.get(name, ""), "covers": covers.get(name, "")}
+        for name, own in found.items()
     }
 
 

@@ -46,15 +46,16 @@ def networks(paths: Sequence[str]) -> pd.DataFrame:
         ``val_loss, val_accuracy, test_loss, test_accuracy`` in it, ``epochs`` trained and
         ``allowed``, ``train_seconds`` and ``eval_seconds`` (of an epoch), ``seconds`` (of all),
         ``completed, stalled, diverged``, and ``equal_time_accuracy``: the highest validation
-        accuracy within the time that the quickest training of the same network took.
+        accuracy within the time that the quickest training of the same network took, of those that
+        did not diverge; and ``reduce`` (what hidden sizes are divided by).
     """
     frame = pd.concat(each(of_training, paths, schemas.NETWORKS), ignore_index=True)
     clocks = each(_clock, paths, schemas.NETWORKS)
-    total = pd.Series([times[-1] for times, _ in clocks])
+    total = pd.Series([times[-1] for times, _ in clocks]).where(~frame["diverged"].astype(bool))
     by = ["experiment", "model", "width", "dataset"]
     quickest = total.groupby([frame[name] for name in by], dropna=False).transform("min")
     frame["equal_time_accuracy"] = [
-        accuracy[: np.searchsorted(times, limit, "right")].max()
+        accuracy[: max(1, np.searchsorted(times, limit, "right"))].max()
         for (times, accuracy), limit in zip(clocks, quickest, strict=True)
     ]
     return frame
@@ -105,6 +106,7 @@ def of_training(path: str) -> pd.DataFrame:
     row |= {name: frame.loc[frame["epoch"] > 0, name].mean() for name in SECONDS}
     row |= {"seconds": frame[SECONDS].sum().sum(), "seed": best["seed"]}
     row |= {"allowed": provenance["run"]["epochs"]}
+    row |= {"reduce": provenance["run"].get("reduce", 1)}
     row |= {name: provenance["stop"] == name for name in ("completed", "stalled", "diverged")}
     return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
 

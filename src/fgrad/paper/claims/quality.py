@@ -90,7 +90,7 @@ def single_tangent_fades(frame: pd.DataFrame) -> Verdict:
     frame = plain(frame, "projection")
     frame = frame[(frame["k"] == 1) & (frame["n"] >= 16)]
     null = f"the slope is off −0.5 by more than {SLOPE:g}"
-    if len(frame) < 3:
+    if len(frame) < 3 or (frame["count"] < 2).any():
         return undecidable("fewer than three dimensions n ≥ 16 with k = 1", null)
     x = np.log(frame["n"].to_numpy(dtype=float))
     error = (frame["cosine_std"] / frame["cosine_mean"] / frame["count"] ** 0.5).to_numpy()
@@ -124,7 +124,7 @@ def projection_gains_with_k_over_n(frame: pd.DataFrame) -> Verdict:
         f"cell with k/n ≥ {NEAR:g}, or off √B's law by more than {OFF:.0%}"
     )
     far, near = (ratio <= FAR).to_numpy(), ((ratio >= NEAR) & (pairs["k"] > 1)).to_numpy()
-    if not far.any() or not near.any():
+    if not far.any() or not near.any() or (pairs[["count_p", "count_m"]] < 2).any(axis=None):
         return undecidable(
             f"the run has no cell with k/n ≤ 1/{1 / FAR:.0f} beside k/n ≥ {NEAR:g}", null
         )
@@ -137,10 +137,11 @@ def projection_gains_with_k_over_n(frame: pd.DataFrame) -> Verdict:
     n, k = pairs["n"].to_numpy(), pairs["k"].to_numpy()
     law = np.log(laws.projection_ratio(n, k) / laws.mean_cosine(n, k))
     reach = float(stats.norm.ppf(1 - LEVEL / 2))
-    centre, width = _pooled(gain[far], error[far], reach)
-    sure = gain[near] - reach * error[near] > np.log1p(GAIN)
-    none = gain[near] + reach * error[near] < np.log1p(GAIN)
-    off, off_width = _pooled(gain - law, error, reach)
+    centre, width = _pooled(gain[far], error[far], n[far], reach)
+    surplus = (gain[near] - np.log1p(GAIN)) / error[near]
+    sure = stats.norm.sf(surplus) <= LEVEL
+    none = holm(stats.norm.cdf(surplus).tolist())
+    off, off_width = _pooled(gain - law, error, n, reach)
     odd = holm((2 * stats.norm.sf(np.abs(gain - law) / error)).tolist())
     limit = float(np.log1p(GAIN))
     return decide(
@@ -177,8 +178,11 @@ def rising(frame: pd.DataFrame, by: list[str], value: str, over: str) -> Verdict
     gain = (late[f"{value}_mean"] - early[f"{value}_mean"]).to_numpy()
     errors = [(side[f"{value}_std"] / side["count"] ** 0.5).to_numpy() for side in (early, late)]
     reach = stats.norm.ppf(1 - LEVEL / 2) * np.hypot(*errors)
-    fallen = holm(welch(_sides(steps, 0), _sides(steps, 1), value).tolist())
-    flat = np.abs(gain) + reach <= SAME
+    before, after = _sides(steps, 0), _sides(steps, 1)
+    fall = (before[f"{value}_mean"] - after[f"{value}_mean"]).to_numpy()
+    alike = stats.norm.sf((SAME - np.abs(gain)) / np.maximum(np.hypot(*errors), 1e-9))
+    against = holm([*welch(before, after, value), *alike])
+    fallen, flat = against[: len(steps)] & (fall > SAME), against[len(steps) :]
 
     def named(pairs: Pairs, chosen: npt.NDArray[np.bool_]) -> str:
         found = [pairs[i] for i in np.flatnonzero(chosen)]
@@ -189,8 +193,8 @@ def rising(frame: pd.DataFrame, by: list[str], value: str, over: str) -> Verdict
         f"{(p <= LEVEL).sum()} of {len(ends)} cells with something to gain are better at the "
         f"largest {over}, by {gain.min():.3g} to {gain.max():.3g}{named(ends, p > LEVEL)}; of "
         f"{len(steps)} steps {fallen.sum()} fall{named(steps, fallen)}",
-        f"one-sided Welch tests, {LEVEL:g} in each cell; fails if a step falls (Holm, {LEVEL:g} "
-        f"over all steps) or a cell's gain is shown to be below {SAME:g}",
+        f"one-sided Welch tests, {LEVEL:g} in each cell; fails if a step falls by more than "
+        f"{SAME:g} or a cell's gain is shown to be below that (Holm, {LEVEL:g} over all)",
         null,
         _seen(float(reach.max()), "in the cosine of every cell"),
         fails=bool(fallen.any() or flat.any()),
@@ -209,11 +213,19 @@ def _sides(pairs: Pairs, side: int) -> pd.DataFrame:
     )
 
 
-def _pooled(values: npt.ArrayLike, errors: npt.ArrayLike, reach: float) -> tuple[float, float]:
-    """Mean weighted by precision, and half of its interval."""
-    weight = 1 / np.maximum(np.asarray(errors), FINEST) ** 2
-    values = np.asarray(values)
-    return float((weight * values).sum() / weight.sum()), reach / float(weight.sum()) ** 0.5
+def _pooled(
+    values: npt.ArrayLike, errors: npt.ArrayLike, n: npt.ArrayLike, reach: float
+) -> tuple[float, float]:
+    """Mean weighted by precision, and half of its interval.
+
+    Cells of one n share their tangents: their errors are added as if they were the same.
+    """
+    error = np.maximum(np.asarray(errors, dtype=float), FINEST)
+    weight = error**-2.0
+    frame = pd.DataFrame({"n": np.asarray(n, dtype=float), "each": weight * error})
+    together = frame.groupby("n")["each"].sum().to_numpy(dtype=float)
+    width = reach * float(np.linalg.norm(together)) / float(weight.sum())
+    return float(np.average(np.asarray(values, dtype=float), weights=weight)), width
 
 
 def _seen(half: float, where: str) -> str:
@@ -227,6 +239,8 @@ def _against_theory(frame: pd.DataFrame, value: str, expected: npt.ArrayLike) ->
     null = f"the mean is off the law by more than {OFF:.0%} over all cells"
     if frame.empty:
         return undecidable("the run has no cell with k < n", null)
+    if (frame["count"] < 2).any():
+        return undecidable("two samples of each cell are needed", null)
     law = np.asarray(expected, dtype=float)
     off = (frame[f"{value}_mean"] - law).abs()
     # where theory leaves no spread (n = 1) only rounding is left
@@ -235,7 +249,7 @@ def _against_theory(frame: pd.DataFrame, value: str, expected: npt.ArrayLike) ->
     worst = frame.loc[(off / wide).idxmax()]
     error = frame[f"{value}_std"] / np.sqrt(frame["count"]) / law + 1e-5
     reach = float(stats.norm.ppf(1 - LEVEL / 2))
-    centre, width = _pooled(frame[f"{value}_mean"] / law - 1, error, reach)
+    centre, width = _pooled(frame[f"{value}_mean"] / law - 1, error, frame["n"], reach)
     inside = bool((off <= wide).all())
     return decide(
         inside and abs(centre) + width <= OFF,

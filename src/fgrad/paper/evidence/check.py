@@ -82,14 +82,13 @@ def listed(cells: list[str], most: int = 8) -> str:
 
 
 def with_single(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows with tangents; a single tangent is every approach's k = 1."""
+    """Rows with tangents; fg-mean's single tangent is frog's too, unless it has its own."""
     single = frame[(frame["gradient"] == "fg-mean") & (frame["k"] == 1)]
-    parts = [
-        pd.concat([own] if gradient == "fg-mean" else [single, own]).assign(gradient=gradient)
-        for gradient in frame["gradient"].drop_duplicates()
-        if len(own := frame[(frame["gradient"] == gradient) & frame["k"].notna()])
-    ]
-    return pd.concat(parts) if parts else frame.iloc[:0]
+    frog = frame[frame["gradient"] == "frog"]
+    own = frame[frame["k"].notna()]
+    if frog.empty or (frog["k"] == 1).any():
+        return own
+    return pd.concat([own, single.assign(gradient="frog")])
 
 
 def cell_name(row: pd.Series, by: list[str]) -> str:

@@ -38,6 +38,7 @@ class Pairing:
         unit: as `fgrad.paper.evidence.trend.told`.
         text: the value in words.
         limits: of the value, in words, if it is cut.
+        worst: value of what has failed; pairs that both have say nothing.
     """
 
     groups: list[str]
@@ -46,12 +47,13 @@ class Pairing:
     unit: str
     text: str
     limits: str = ""
+    worst: float = np.inf
 
 
 def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
     """Whether frog's ``value`` is nowhere above fg-mean's with as many tangents."""
     null = (
-        f"a seed of frog is as often as not worse than fg-mean by more than "
+        f"half of frog's seeds or more are worse than fg-mean's by more than "
         f"{told(pairing.bound, pairing.unit)} in {pairing.text}, in some group of "
         f"{' × '.join(pairing.groups) or 'all'}"
     )
@@ -60,13 +62,19 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
     pairs = mean.merge(frog, on=by, suffixes=("_mean", "_frog"))
     if pairs.empty:
         return undecidable(f"{where}no k is run with both fg-mean and frog", null)
-    pairs["d"] = pairs["value_frog"] - pairs["value_mean"]
+    both = (pairs["value_frog"] >= pairing.worst) & (pairs["value_mean"] >= pairing.worst)
+    pairs, failed = pairs[~both], int(both.sum())
+    if pairs.empty:
+        return undecidable(f"{where}both fail in all {failed} pairs", null)
+    pairs = pairs.assign(d=pairs["value_frog"] - pairs["value_mean"])
     groups = [(name, part["d"]) for name, part in _parts(pairs, pairing.groups)]
     holds = [_signs(d <= pairing.bound) for _, d in groups]
     worse = [_signs(d > pairing.bound) for _, d in groups]
     lost, counts, chance = _cells(pairs, pairing)
-    rejected = holm([*worse, chance])
-    against = [name for (name, _), no in zip(groups, rejected[:-1], strict=True) if no]
+    places = [(name, part["d"]) for name, part in _parts(pairs, pairing.cells)]
+    looked_at = [*groups, *places]
+    rejected = holm([*worse, *(_signs(d > pairing.bound) for _, d in places), chance])
+    against = [name for (name, _), no in zip(looked_at, rejected[:-1], strict=True) if no]
     weak = [name for (name, _), p in zip(groups, holds, strict=True) if p > LEVEL]
     evidence = (
         f"{where}of {sum(counts)} cells {counts[0]} better, {counts[1]} equal, {counts[2]} worse "
@@ -75,6 +83,8 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
         f"{told(float(pairs['d'].median()), pairing.unit, ('lower', 'higher'))}; largest p of "
         f"{len(groups)} groups: {max(holds):.2g}"
     )
+    if failed:
+        evidence += f"; {failed} pairs in which both fail are left out"
     for names, what in ((weak, "not significant"), (against, "worse")):
         evidence += f"; {what}:{listed(names)}" if names else ""
     if rejected[-1]:
@@ -83,8 +93,9 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
         not weak and not rejected.any(),
         evidence,
         f"paired sign test, {LEVEL:g} in each of {len(groups)} groups; as good: at most "
-        f"{told(pairing.bound, pairing.unit)} worse; fails if a group or the number of cells that "
-        f"are worse in every seed is the other way (Holm, {LEVEL:g} over all){pairing.limits}",
+        f"{told(pairing.bound, pairing.unit)} worse; fails if a group, a cell over all k, or the "
+        f"number of cells that are worse in every seed is the other way (Holm, {LEVEL:g} over "
+        f"all){pairing.limits}",
         null,
         _power(min(len(d) for _, d in groups)),
         fails=bool(rejected.any()),

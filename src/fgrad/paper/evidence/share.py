@@ -38,15 +38,20 @@ def rarely(happened: pd.Series, groups: pd.Series, most: float, what: str, of: s
         for name, m, n, u in zip(counts.index, many, runs, upper, strict=True)
     ]
     needed = int(np.ceil(np.log(LEVEL) / np.log(1 - most)))
-    seen = next(s for s in np.linspace(most, 1, 1001) if _seen(int(runs.min()), most, s) >= POWER)
+    shares = np.linspace(most, 1, 1001)
+    seen = next((s for s in shares if _seen(int(runs.min()), most, s) >= POWER), None)
+    power = (
+        "no share would have been seen"
+        if seen is None
+        else f"a share of {seen:.0%} would have been seen with {POWER:.0%} probability"
+    )
     return decide(
         bool((below <= LEVEL).all()),
         f"of {runs.sum()} {of} {many.sum()} {what}: {'; '.join(told)}",
         f"exact binomial test, {LEVEL:g} for each of {len(counts)} approaches; fails if one's "
         f"share is significantly above {most:.0%} (Holm, {LEVEL:g} over all)",
         null,
-        f"a share of {seen:.0%} would have been seen with {POWER:.0%} probability; {needed} runs "
-        "of each approach without one are the least that shows it",
+        f"{power}; {needed} runs of each approach without one are the least that shows it",
         fails=bool(holm(above.tolist()).any()),
     )
 
