@@ -66,9 +66,9 @@ def trainings(rng: Rng, lost: Callable[[int, str, int | None], float], networks:
     return pd.DataFrame(rows).astype({"k": "Int64", "width": "Int64"})
 
 
-def qualities(rng: Rng, off: Callable[[str, int, int], float] = lambda a, n, k: 1.0, angles: tuple[float | None, ...] = (None,), tilt: float = 1.0) -> pd.DataFrame:  # fmt: skip
-    """What theory expects times ``off``, with the error of a mean over 1,000 samples."""
-    rows, count = [], 1000
+def qualities(rng: Rng, off: Callable[[str, int, int], float] = lambda a, n, k: 1.0, angles: tuple[float | None, ...] = (None,), tilt: float = 1.0, count: int = 1000) -> pd.DataFrame:  # fmt: skip
+    """What theory expects times ``off``, with the error of a mean over ``count`` samples."""
+    rows = []
     for angle in angles:
         for n in (1, 16, 64, 256, 1024):
             for k in (1, 4, 16, 64):
@@ -97,7 +97,7 @@ def qualities(rng: Rng, off: Callable[[str, int, int], float] = lambda a, n, k: 
 
 def narrow(rng: Rng, tilt: float) -> pd.DataFrame:
     """Quality at n = 64 of tangents at three angles."""
-    frame = qualities(rng, angles=(15.0, 45.0, 90.0), tilt=tilt)
+    frame = qualities(rng, angles=(15.0, 45.0, 90.0), tilt=tilt, count=4000)
     return frame[frame["n"] == 64]
 
 
