@@ -21,8 +21,9 @@ from fgrad import jobs
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import TrainRun
-from fgrad.paper import claims, summary, tables
+from fgrad.paper import claims, summary
 from fgrad.paper.figures import files as figures
+from fgrad.paper.tables import table
 from fgrad.plan import rates
 from fgrad.problems import published
 from fgrad.store import files, journal, lease, log, parquet
@@ -51,8 +52,10 @@ def draw(folder: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "result": lambda folder: parquet.write(folder / "r", {"x": pa.int64()}, {"x": MANY}),
     "summary": lambda folder: summary.write(FRAME, str(folder / "s"), {}),
-    "table": lambda folder: tables.write(
-        FRAME[:3000], *(str(folder / name) for name in ("t.csv", "t.md", "t.tex")), caption="c"
+    "table": lambda folder: table.write(
+        table.Table(FRAME[:3000], table.named(FRAME[:3000], ["a"])),
+        *(str(folder / name) for name in ("t.csv", "t.md", "t.tex")),
+        caption="c",
     ),
     "rates": lambda folder: rates.write_table(folder / "l.csv", FOUND),
     "claims": judge,

@@ -165,7 +165,7 @@ def test_a_summary_knows_the_rate_it_is_of(project):
     restored(project)
     planned = project.planned()
     assert "descend_function" not in planned
-    assert planned["summarize"] == 2
+    assert planned["summarize"] == 3
     project.run()
     assert project.planned() == {}
     frame = parquet.read(project.work / "results/summary/functions.parquet")
