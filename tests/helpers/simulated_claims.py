@@ -225,7 +225,7 @@ def both(make: Callable[..., pd.DataFrame], without: Any, present: Any) -> tuple
 
 LAW = both(qualities, lambda a, n, k: 1.022, lambda a, n, k: 1.0)
 MORE = both(descents, partial(with_k, flat="frog"), partial(with_k, step=0.1))
-TRAIN = both(trainings, partial(lost, flat="frog"), partial(lost, step=0.02))
+TRAIN = both(trainings, partial(lost, flat="frog"), partial(lost, step=0.04))
 GAP = both(trainings, partial(lost, grows=0.0), lost)
 SAME = 0.0212  # the bound of as good, log₁₀ 1.05
 AGAINST: dict[str, tuple[Make, Make]] = {
