@@ -81,6 +81,24 @@ def listed(cells: list[str], most: int = 8) -> str:
     return f" ({', '.join(cells[:most])}{more})"
 
 
+def told(difference: float, unit: str, ways: tuple[str, str] | None = None) -> str:
+    """A difference in words: of logarithms (``decades``) as a factor, else times 100 in points.
+
+    Args:
+        difference: of values.
+        unit: ``decades`` or ``points``.
+        ways: what is said of one below zero, and of one above.
+
+    >>> told(-2.0, "decades"), told(0.0212, "decades"), told(0.005, "points", ("lower", "higher"))
+    ('a factor of 100', 'a factor of 1.05', '0.5 points higher')
+    """
+    if ways and abs(difference) < 1e-6:
+        return "the same"
+    decades = f"a factor of {10 ** abs(difference):.3g}"
+    text = decades if unit == "decades" else f"{100 * abs(difference):.2g} points"
+    return f"{text} {ways[difference > 0]}" if ways else text
+
+
 def with_single(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows with tangents; fg-mean's single tangent is frog's too, unless it has its own."""
     single = frame[(frame["gradient"] == "fg-mean") & (frame["k"] == 1)]

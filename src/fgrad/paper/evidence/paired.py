@@ -22,9 +22,9 @@ from fgrad.paper.evidence.check import (
     decide,
     holm,
     listed,
+    told,
     undecidable,
 )
-from fgrad.paper.evidence.trend import told
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pairing:
         groups: columns of what the statement is made for, each on its own.
         cells: columns that, beside k, part a group.
         bound: by which a value may be larger and still count as as good.
-        unit: as `fgrad.paper.evidence.trend.told`.
+        unit: as `fgrad.paper.evidence.check.told`.
         text: the value in words.
         limits: of the value, in words, if it is cut.
         worst: value of what has failed; pairs that both have say nothing.

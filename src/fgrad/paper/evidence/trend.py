@@ -31,6 +31,7 @@ from fgrad.paper.evidence.check import (
     decide,
     holm,
     listed,
+    told,
     undecidable,
 )
 
@@ -57,7 +58,7 @@ class Question:
         cells: columns that part a stratum; cells of a stratum share their observations' labels.
         block: column of what the levels share, if they do.
         equal: difference of values that counts as none.
-        unit: how differences are told, see `told`.
+        unit: how differences are told, see `fgrad.paper.evidence.check.told`.
         text: the value in words.
         limits: of the value, in words, if it is cut.
         steps: whether a step from a level to the next that is worse refutes the statement.
@@ -257,24 +258,6 @@ def _steps(question: Question, groups: dict[str, list[Stratum]]) -> Iterator[Fou
             own = [one.between(low, high) for one in strata if {low, high} <= {*one.levels}]
             if own:
                 yield test(f"{name}, {question.level} {low:g}→{high:g}", own, scored(own))
-
-
-def told(difference: float, unit: str, ways: tuple[str, str] | None = None) -> str:
-    """A difference in words: of logarithms (``decades``) as a factor, else times 100 in points.
-
-    Args:
-        difference: of values.
-        unit: ``decades`` or ``points``.
-        ways: what is said of one below zero, and of one above.
-
-    >>> told(-2.0, "decades"), told(0.0212, "decades"), told(0.005, "points", ("lower", "higher"))
-    ('a factor of 100', 'a factor of 1.05', '0.5 points higher')
-    """
-    if ways and abs(difference) < 1e-6:
-        return "the same"
-    decades = f"a factor of {10 ** abs(difference):.3g}"
-    text = decades if unit == "decades" else f"{100 * abs(difference):.2g} points"
-    return f"{text} {ways[difference > 0]}" if ways else text
 
 
 def _evidence(where: str, question: Question, found: list[Found], cells: list[Found]) -> str:
