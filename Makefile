@@ -23,7 +23,7 @@ demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small 
 paper: $(READY) ## everything at the paper's scale: results/paper
 	$(RUN) snakemake --cores $(CORES) --quiet rules
 
-laptop: $(READY) ## sections 4.4 and 4.5 in an evening without a GPU: laptop/results/paper
+laptop: $(READY) ## sections 4.4 and 4.5 on 5,000 digits, without a GPU: laptop/results/paper
 	$(RUN) snakemake fc sota --cores $(CORES) --configfile config/laptop.yaml --directory laptop --quiet rules
 
 docs: $(READY) ## figures, tables and verdicts of the pages in docs, from the summaries kept there

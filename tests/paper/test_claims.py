@@ -326,12 +326,8 @@ ODD = {
 
 @pytest.mark.parametrize("what", ODD)
 def test_odd_runs_are_judged_without_a_crash_and_nothing_holds_by_them(summaries, what):
-    for section in ("functions", "angles", "fc", "sota"):
-        own = f"{section.removesuffix('s')}_seeds"
-        change = ODD[what]
-        summaries[own] = (
-            change(summaries[own]) if section in ("functions", "angles") else summaries[own]
-        )
+    for own in ("function_seeds", "angle_seeds"):
+        summaries[own] = ODD[what](summaries[own])
     judged = claims.judge(contents.SECTIONS["functions"].questions, summaries)
     judged += claims.judge(contents.SECTIONS["angles"].questions, summaries)
     if what in ("one run of each", "one seed", "of no minimum", "all diverged", "nothing"):

@@ -19,18 +19,9 @@ def test_every_claim_is_simulated():
 
 
 @pytest.mark.parametrize("name", simulated.AGAINST)
-def test_false_alarms_and_power(name):
-    repeats = 20
+@pytest.mark.parametrize("repeats", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_false_alarms_and_power(name, repeats):
     without, present = (simulated.verdicts(name, some, repeats) for some in (False, True))
     assert not simulated.too_often(without["holds"], repeats)
     assert not simulated.too_often(present["fails"], repeats)
     assert present["holds"] >= POWER * repeats
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", simulated.AGAINST)
-def test_false_alarms_are_as_rare_as_stated(name):
-    repeats = 300
-    without, present = (simulated.verdicts(name, some, repeats) for some in (False, True))
-    assert not simulated.too_often(without["holds"], repeats)
-    assert not simulated.too_often(present["fails"], repeats)

@@ -78,6 +78,10 @@ class FunctionRun(UnratedFunctionRun):
     """Learning rate."""
 
 
+PAPER_STEPS = {"sphere": 1_000, "rosenbrock": 25_000, "styblinski-tang": 1_000}
+"""Of the paper's descents, which the published learning rates were searched for."""
+
+
 class UnratedComparison(UnratedFunctionRun):
     """Descents with a row's two rates, the one of which is still searched for."""
 

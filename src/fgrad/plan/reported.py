@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from fgrad.errors import one_of
 from fgrad.options.base import Name
-from fgrad.options.functions import FunctionName
+from fgrad.options.functions import PAPER_STEPS, FunctionName
 from fgrad.options.networks import DatasetName, ModelName
 from fgrad.plan.rates import Plain, Record, Whole, read_table
 from fgrad.plan.sections import Config, Experiment, Gradient
@@ -146,10 +146,6 @@ def _qualities(config: Config) -> set[frozenset[tuple[str, Any]]]:
     )
 
 
-STEPS = {"sphere": 1000, "rosenbrock": 25000, "styblinski-tang": 1000}
-"""Of the paper's descents."""
-
-
 def unlike(config: Config, experiment: str) -> str:
     """How a run differs from what the paper ran, in words; empty if it does not."""
     found = _descents(config, experiment) or _trainings(config, experiment)
@@ -167,9 +163,9 @@ def _descents(config: Config, experiment: str) -> list[str]:
     section = config.functions
     own = section.functions if experiment == "functions" else (config.angles.function,)
     found = [
-        f"{section.steps[name]:,} steps on {name} instead of {STEPS[name]:,}"
+        f"{section.steps[name]:,} steps on {name} instead of {PAPER_STEPS[name]:,}"
         for name in own
-        if section.steps[name] != STEPS.get(name, section.steps[name])
+        if section.steps[name] != PAPER_STEPS.get(name, section.steps[name])
     ]
     return found + (
         [f"patience {section.patience} instead of 50"] if section.patience != 50 else []

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from fgrad.gradients import laws
+from fgrad.options.functions import PAPER_STEPS
 from fgrad.paper.claims.quality import plain, rising
 from fgrad.paper.evidence import paired, trend
 from fgrad.paper.evidence.check import (
@@ -21,9 +22,6 @@ from fgrad.paper.evidence.check import (
 )
 from fgrad.paper.evidence.share import rarely
 from fgrad.paper.seeds import SOLVED
-
-TUNED_FOR = {"sphere": 1_000, "rosenbrock": 25_000, "styblinski-tang": 1_000}
-"""Steps that the published learning rates were tuned for."""
 
 SAME = 1e-3
 """Curves this close, as a part of the starting gap, are the same."""
@@ -216,11 +214,11 @@ def _judged(seeds: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     Of functions that vary and have a minimum, with as many steps as their rates were tuned for.
     """
     frame = seeds[~seeds["degenerate"] & seeds["log_left"].notna()]
-    tuned_for = frame["function"].map(TUNED_FOR).astype(float).fillna(0)
+    tuned_for = frame["function"].map(PAPER_STEPS).astype(float).fillna(0)
     short = (frame["allowed"] < tuned_for) & ~frame["tuned"]
     left_out = [
-        f"{name}: {part['allowed'].iloc[0]:,} of the {TUNED_FOR[str(name)]:,} steps that its rates "
-        "were tuned for"
+        f"{name}: {part['allowed'].iloc[0]:,} of the {PAPER_STEPS[str(name)]:,} steps that its "
+        "rates were tuned for"
         for name, part in frame[short].groupby("function", sort=False)
     ]
     inside = frame[~short]

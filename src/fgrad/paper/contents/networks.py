@@ -40,6 +40,28 @@ def _time(of: str, number: str) -> Figure:
     )
 
 
+def beyond(section: str) -> tuple[Claim, Claim]:
+    """What a referee would ask of a section's trainings."""
+    return (
+        Claim(
+            f"{section}-more-tangents-win-at-equal-time",
+            statement="More tangents reach a higher validation accuracy in the same time, on the "
+            "machine of the run.",
+            check="fgrad.paper.claims.networks:more_tangents_win_at_equal_time",
+            of=(f"{section}_seeds",),
+            paper=False,
+        ),
+        Claim(
+            f"{section}-trainings-rarely-diverge",
+            statement="With the learning rate of its row at most 1 in 20 trainings diverges, "
+            "whatever the gradient.",
+            check="fgrad.paper.claims.networks:trainings_rarely_diverge",
+            of=(f"{section}_seeds",),
+            paper=False,
+        ),
+    )
+
+
 FC = Section(
     "fc",
     number="4.4",
@@ -117,22 +139,7 @@ FC = Section(
             check="fgrad.paper.claims.networks:gap_in_loss_grows",
             of=("fc_seeds",),
         ),
-        Claim(
-            "fc-more-tangents-win-at-equal-time",
-            statement="More tangents reach a higher validation accuracy in the same time, on the "
-            "machine of the run.",
-            check="fgrad.paper.claims.networks:more_tangents_win_at_equal_time",
-            of=("fc_seeds",),
-            paper=False,
-        ),
-        Claim(
-            "fc-trainings-rarely-diverge",
-            statement="With the learning rate of its row at most 1 in 20 trainings diverges, "
-            "whatever the gradient.",
-            check="fgrad.paper.claims.networks:trainings_rarely_diverge",
-            of=("fc_seeds",),
-            paper=False,
-        ),
+        *beyond("fc"),
     ),
     beside_published=beside_published("fc", "fc"),
 )
@@ -215,22 +222,7 @@ SOTA = Section(
             check="fgrad.paper.claims.networks:gap_in_accuracy_grows",
             of=("sota_seeds",),
         ),
-        Claim(
-            "sota-more-tangents-win-at-equal-time",
-            statement="More tangents reach a higher validation accuracy in the same time, on the "
-            "machine of the run.",
-            check="fgrad.paper.claims.networks:more_tangents_win_at_equal_time",
-            of=("sota_seeds",),
-            paper=False,
-        ),
-        Claim(
-            "sota-trainings-rarely-diverge",
-            statement="With the learning rate of its row at most 1 in 20 trainings diverges, "
-            "whatever the gradient.",
-            check="fgrad.paper.claims.networks:trainings_rarely_diverge",
-            of=("sota_seeds",),
-            paper=False,
-        ),
+        *beyond("sota"),
     ),
     beside_published=beside_published("sota", "sota"),
 )

@@ -13,7 +13,7 @@ Source: Berger, Multiparameter hypothesis testing and acceptance sampling, 1982;
 sequentially rejective multiple test procedure, 1979.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,3 +115,12 @@ def cell_name(row: pd.Series, by: list[str]) -> str:
     return " ".join(
         row[key] if isinstance(row[key], str) else f"{key}={row[key]:g}" for key in present
     )
+
+
+def parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Groups of rows by name, in the order they appear; all of them where nothing parts them."""
+    if not by:
+        yield "all", frame
+        return
+    for _, part in frame.groupby(by, sort=False, dropna=False):
+        yield cell_name(part.iloc[0], by), part

@@ -7,7 +7,6 @@ the other, so that skew, floors and runs that diverged do no harm.
 Source: Dixon and Mood, The statistical sign test, 1946.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from fgrad.paper.evidence.check import (
     decide,
     holm,
     listed,
+    parts,
     told,
     undecidable,
 )
@@ -67,11 +67,11 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
     if pairs.empty:
         return undecidable(f"{where}both fail in all {failed} pairs", null)
     pairs = pairs.assign(d=pairs["value_frog"] - pairs["value_mean"])
-    groups = [(name, part["d"]) for name, part in _parts(pairs, pairing.groups)]
+    groups = [(name, part["d"]) for name, part in parts(pairs, pairing.groups)]
     holds = [_signs(d <= pairing.bound) for _, d in groups]
     worse = [_signs(d > pairing.bound) for _, d in groups]
     lost, counts, chance = _cells(pairs, pairing)
-    places = [(name, part["d"]) for name, part in _parts(pairs, pairing.cells)]
+    places = [(name, part["d"]) for name, part in parts(pairs, pairing.cells)]
     looked_at = [*groups, *places]
     rejected = holm([*worse, *(_signs(d > pairing.bound) for _, d in places), chance])
     against = [name for (name, _), no in zip(looked_at, rejected[:-1], strict=True) if no]
@@ -100,14 +100,6 @@ def judge(frame: pd.DataFrame, pairing: Pairing, where: str = "") -> Verdict:
         _power(min(len(d) for _, d in groups)),
         fails=bool(rejected.any()),
     )
-
-
-def _parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    if not by:
-        yield "all", frame
-        return
-    for _, part in frame.groupby(by, sort=False, dropna=False):
-        yield cell_name(part.iloc[0], by), part
 
 
 def _signs(success: pd.Series) -> float:

@@ -27,10 +27,10 @@ from fgrad.paper.evidence.check import (
     LEVEL,
     POWER,
     Verdict,
-    cell_name,
     decide,
     holm,
     listed,
+    parts,
     told,
     undecidable,
 )
@@ -204,9 +204,8 @@ def judge(frame: pd.DataFrame, question: Question, where: str = "") -> Verdict:
         f"{' × '.join(question.groups) or 'all'}"
     )
     groups = dict(_groups(frame, question))
-    every = dict(_parts(frame, question.groups))
-    rest = {name or "all": part["value"] for name, part in every.items()}
-    rest = {name: values for name, values in rest.items() if name not in groups}
+    every = {name: part["value"] for name, part in parts(frame, question.groups)}
+    rest = {name: values for name, values in every.items() if name not in groups}
     lost = [name for name, values in rest.items() if (values >= question.worst).all()]
     alike = [name for name in rest if name not in lost]
     if not groups:
@@ -330,43 +329,37 @@ def _groups(frame: pd.DataFrame, question: Question) -> Iterator[tuple[str, list
     Strata are in the order of their names, on which no value depends.
     """
     frame = frame.assign(_level=frame[question.level].astype(float))
-    for name, group in _parts(frame, question.groups):
+    for name, group in parts(frame, question.groups):
         strata = [
-            _stratum(part, question, f"{name} {inner}".strip())
-            for inner, part in sorted(_parts(group, question.strata), key=lambda pair: pair[0])
+            _stratum(
+                part, question, " ".join(one for one in (name, inner) if one != "all") or "all"
+            )
+            for inner, part in sorted(parts(group, question.strata), key=lambda pair: pair[0])
             if part["_level"].nunique() > 1 and part["value"].nunique() > 1
         ]
         if strata:
-            yield name or "all", strata
-
-
-def _parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    if not by:
-        yield "", frame
-        return
-    for _, part in frame.groupby(by, sort=False, dropna=False):
-        yield cell_name(part.iloc[0], by), part
+            yield name, strata
 
 
 def _stratum(frame: pd.DataFrame, question: Question, name: str) -> Stratum:
     orders, ends = [], []
     frame = frame.sort_values(["_level", "seed"], kind="stable")
     first, last = frame["_level"].min(), frame["_level"].max()
-    parts = [cell for _, cell in _parts(frame, list(question.cells))]
-    whole = {tuple(zip(cell["_level"], cell["seed"], strict=True)) for cell in parts}
+    own = [cell for _, cell in parts(frame, list(question.cells))]
+    whole = {tuple(zip(cell["_level"], cell["seed"], strict=True)) for cell in own}
     if len(whole) > 1:  # cells are relabelled together
         common = set.intersection(*map(set, whole))
-        parts = [
+        own = [
             cell[[one in common for one in zip(cell["_level"], cell["seed"], strict=True)]]
-            for cell in parts
+            for cell in own
         ]
-    for cell in parts:
+    for cell in own:
         values = cell["value"].to_numpy(dtype=float)
         orders.append((values < values[:, None]) + 0.5 * (values == values[:, None]))
         sides = [cell.loc[cell["_level"] == level, "value"] for level in (first, last)]
         error = sum(float(side.var()) / len(side) for side in sides if len(side) > 1) ** 0.5
         ends.append((float(sides[1].mean() - sides[0].mean()), error, min(map(len, sides))))
-    cell = parts[-1]
+    cell = own[-1]
     blocks = np.zeros(len(cell), dtype=int)
     if question.block:
         blocks = pd.factorize(cell[question.block])[0]
