@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 
 import numpy as np
 import pytest
@@ -115,6 +116,22 @@ def test_all_epochs_are_completed(data, run):
     trained = training.train(run(), data)
     assert trained.stop == "completed"
     assert len(trained.epochs) == 4
+
+
+def test_seconds_are_those_of_its_own_work(data, run, monkeypatch):
+    step_through = training.State.step_through
+
+    def beside_others(state, after_step):
+        time.sleep(0.3)
+        return step_through(state, after_step)
+
+    monkeypatch.setattr(training.State, "step_through", beside_others)
+    began, before = time.process_time(), time.monotonic()
+    trained = training.train(run(), data)
+    worked, passed = time.process_time() - began, time.monotonic() - before
+    seconds = sum(e["train_seconds"] + e["eval_seconds"] for e in trained.epochs)
+    assert passed > 0.9
+    assert worked / 2 < seconds <= worked
 
 
 def test_no_epochs_is_the_evaluation_of_the_untrained_network(data, tmp_path, run, carried_out):

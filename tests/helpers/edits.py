@@ -236,7 +236,7 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "the formula of a training and a mirror": (
         both(
-            edited("src/fgrad/experiments/state.py", "self.optimizer.step()", "self.optimizer.step(None)"),
+            edited("src/fgrad/experiments/state.py", "p.grad for p in self.parameters", "+p.grad for p in self.parameters"),
             edited("src/fgrad/problems/published.py", '"https://ossci-datasets.s3', '"https://example.org/",\n            "https://ossci-datasets.s3'),
         ),
         {"train_network": 8, "summarize": 6} | NETWORK_PAPER,

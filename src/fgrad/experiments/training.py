@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from fgrad.experiments import gpus
 from fgrad.experiments.device import choose_device, profiler, settings
@@ -26,8 +27,8 @@ class Training:
     """Metrics of every epoch from 0, and why it ended.
 
     Args:
-        epochs: for each epoch loss and accuracy on each part of the data, the seconds it took and,
-            where they were asked for, `fgrad.experiments.state.STATISTICS`.
+        epochs: for each epoch loss and accuracy on each part of the data, the seconds it took by
+            `clock` and, where they were asked for, `fgrad.experiments.state.STATISTICS`.
         stop: ``completed`` all epochs, ``stalled`` (no lower validation loss for `patience` epochs)
             or ``diverged`` (validation loss NaN or at least `LOST`); ``pruned`` by the caller.
         n: dimension of the space the tangents live in.
@@ -102,24 +103,24 @@ def train(
     if history:
         context.say(f"resumed after epoch {len(history) - 1}")
     trace = context.target.with_suffix(".trace.json") if run.profile and context.target else None
-    start = time.monotonic()
+    now, start = clock(state.device), time.monotonic()
     first = len(history)
     stop = _Stop(run.epochs, run.patience, prune)
     with checkpoint.keeping() if checkpoint else nullcontext() as keep:
         while not (reason := stop([epoch["val_loss"] for epoch in history])):
             epoch = len(history)
-            began = time.monotonic()
+            began = now()
             statistics = {}
             if epoch:
                 with profiler(trace if epoch == 1 else None) as after_step:
                     statistics = state.step_through(after_step)
                 state.wait()
-            trained = time.monotonic()
+            trained = now()
             measured = state.evaluate(parts)
             state.end_epoch(measured["val_loss"], bool(epoch))
             seconds = {
                 "train_seconds": trained - began if epoch else 0.0,
-                "eval_seconds": time.monotonic() - trained,
+                "eval_seconds": now() - trained,
             }
             history.append(measured | seconds | (statistics or state.no_statistics))
             if keep:
@@ -128,6 +129,15 @@ def train(
             context.say(log.epoch_line(history, run.epochs, each))
             context.progress(epoch, run.epochs)
     return Training(history, reason, n)
+
+
+def clock(device: torch.device) -> Callable[[], float]:
+    """What seconds of training are measured by.
+
+    On the CPU the time in which the calling thread computes, which programs beside it hardly
+    lengthen; it takes part in all that several threads do. On a GPU the time that passes.
+    """
+    return time.thread_time if device.type == "cpu" else time.monotonic
 
 
 @dataclass(frozen=True)

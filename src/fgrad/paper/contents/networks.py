@@ -13,13 +13,13 @@ from fgrad.paper.contents.kinds import (
 ACCURACY_CAPTION = (
     "Test accuracy in %, mean ± standard deviation over the seeds, at the epoch of the lowest "
     "validation loss; and seconds of training of an epoch, mean over the seeds, on the machine of "
-    "the run. "
+    "the run, on a CPU those in which it computes. "
 )
 
 EQUAL_TIME = (
     "What the training of section {section} reaches in a given time on the machine of the run: "
-    "validation accuracy over the seconds of training up to each epoch, evaluation left out, mean "
-    "over the seeds; of the accuracy the {{mean}}; from epoch 1 on; a seed that has stopped keeps "
+    "validation accuracy over the seconds of training up to each epoch (on a CPU those in which it "
+    "computes; evaluation left out), mean over the seeds; of the accuracy the {{mean}}; from epoch 1 on; a seed that has stopped keeps "
     "its last value; crosses: a seed diverged. In mode sim, the default, that is the cost of the "
     "simulation, see the figure of the time of an epoch. See the claim "
     "*{name}-more-tangents-win-at-equal-time*."

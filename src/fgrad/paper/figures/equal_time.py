@@ -22,10 +22,10 @@ def draw(frame: pd.DataFrame) -> Figure:
             if one.empty:
                 continue
             how = style.drawn(gradient, k)
-            if len(one) > 4:
+            seen = training.validation(one)
+            if np.isfinite(seen.mean).sum() > 4:
                 how["markevery"] = (0.25 * (index + 0.5) / len(pairs), 0.25)  # none upon another
-            seconds = one["seconds_mean"].to_numpy(dtype=float)
-            training.curve(axis, seconds, training.validation(one), how)
+            training.curve(axis, one["seconds_mean"].to_numpy(dtype=float), seen, how)
         style.log_values(axis.xaxis)
         axis.set_xlabel("time of training (s)")
     also = [*intervals.explained(frame), *intervals.lost(frame, "train_loss")]
