@@ -22,6 +22,7 @@ TRAINED = [("bp", None), ("fg-mean", 1), ("fg-mean", 2), ("fg-mean", 16)]
 TRAINED += [("frog", 2), ("frog", 16), ("mine", 2)]
 TRAINING = {"fc_training": "fc_curves", "sota_training": "sota_curves"}
 TIMES = ("fc_time", "sota_time")
+OBSERVED = ("mean", "std", "low", "high", "min", "max", "loss", "accuracy")
 TANGENTS = {name: FIGURES[name].of for name in ("fc_tangents", "sota_tangents", *TIMES)}
 
 
@@ -149,6 +150,21 @@ def test_a_new_gradient_appears(name, summaries):
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "mine, $k$ = 2" in texts
     assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_known_of_one_method_or_panel(name, value, summaries, tmp_path):
+    """All of its seeds diverged at the first step, say: the others are drawn."""
+    for column, one in (("gradient", "mine"), ("gradient", "bp"), ("model", "vit"), ("n", 16)):
+        changed = {}
+        for key, frame in summaries.items():
+            if column in frame and not frame.empty:
+                what = [c for c in frame.select_dtypes("float") if c.rpartition("_")[2] in OBSERVED]
+                what = [c for c in what if np.isnan(value) or "seconds" not in c]
+                changed[key] = frame.copy()
+                changed[key].loc[frame[column] == one, what] = value
+        files.save(draw(name, summaries, **changed), (str(tmp_path / "figure.png"),))
 
 
 def test_a_diverged_run_is_marked(summaries):

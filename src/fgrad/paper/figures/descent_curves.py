@@ -66,8 +66,7 @@ def panel(axis: Axes, curves: dict[Any, tuple[pd.DataFrame, dict[str, Any]]]) ->
         diverged = not np.isfinite(seen.mean).all()
         last = _last(seen.mean, top) if diverged else len(step)
         until = intervals.Observed(seen.mean[:last], seen.low[:last], seen.high[:last], seen.count)
-        spots = (0.25 * (index + 0.5) / len(present), 0.25)  # none upon another
-        until.curve(axis, step[:last], how | {"markevery": spots})
+        until.curve(axis, step[:last], how | until.marks(index, len(present)))
         if diverged and last:
             height = min(float(seen.mean[last - 1]), top)
             axis.plot(step[last - 1], height, color=how["color"], **intervals.CROSS, zorder=4)

@@ -21,11 +21,9 @@ def draw(frame: pd.DataFrame) -> Figure:
             one = style.of(part, gradient, k).sort_values("epoch")
             if one.empty:
                 continue
-            how = style.drawn(gradient, k)
-            seen = training.validation(one)
-            if np.isfinite(seen.mean).sum() > 4:
-                how["markevery"] = (0.25 * (index + 0.5) / len(pairs), 0.25)  # none upon another
-            training.curve(axis, one["seconds_mean"].to_numpy(dtype=float), seen, how)
+            seconds, seen = one["seconds_mean"].to_numpy(dtype=float), training.validation(one)
+            how = style.drawn(gradient, k) | seen.marks(index, len(pairs))
+            training.curve(axis, seconds, seen, how)
         style.log_values(axis.xaxis)
         axis.set_xlabel("time of training (s)")
     also = [*intervals.explained(frame), *intervals.lost(frame, "train_loss")]

@@ -52,6 +52,15 @@ class Observed:
             for side in (self.low, self.high):
                 axis.plot(x, side, color=how["color"], ls=how.get("ls", "-"), lw=0.5)
 
+    def marks(self, index: int, curves: int) -> dict[str, Any]:
+        """How a line is marked: at four spots along it, one of several curves' none upon another's.
+
+        Every point of few is marked: spots along a line need one.
+        """
+        if np.isfinite(self.mean).sum() <= 4:
+            return {}
+        return {"markevery": (0.25 * (index + 0.5) / curves, 0.25)}
+
     def points(self, axis: Axes, x: Values, how: dict[str, Any]) -> None:
         """Points on a line, with error bars or a dash for each of two observations."""
         axis.plot(x, self.mean, **how)
