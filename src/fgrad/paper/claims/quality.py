@@ -16,7 +16,8 @@ from fgrad.paper.evidence.check import (
     listed,
     undecidable,
 )
-from fgrad.paper.evidence.stats import half_width, welch
+from fgrad.paper.evidence.stats import half_width
+from fgrad.paper.evidence.welch import welch
 
 OFF = 0.02
 """Relative deviation from a law that counts as none."""
