@@ -18,11 +18,11 @@ ACCURACY_CAPTION = (
 
 EQUAL_TIME = (
     "What the training of section {section} reaches in a given time on the machine of the run: "
-    "validation accuracy over the seconds of training up to each epoch (on a CPU those in which it "
-    "computes; evaluation left out), mean over the seeds; of the accuracy the {{mean}}; from epoch 1 on; a seed that has stopped keeps "
-    "its last value; crosses: a seed diverged. In mode sim, the default, that is the cost of the "
-    "simulation, see the figure of the time of an epoch. See the claim "
-    "*{name}-more-tangents-win-at-equal-time*."
+    "validation accuracy over the seconds of training up to each epoch (on a CPU those in which "
+    "it computes; evaluation left out), mean over the seeds; of the accuracy the {{mean}}; from "
+    "epoch 1 on; a seed that has stopped keeps its last value; crosses: a seed diverged. In mode "
+    "sim, the default, that is the cost of the simulation, see the figure of the time of an "
+    "epoch. See the claim *{name}-more-tangents-win-at-equal-time*."
 )
 
 
