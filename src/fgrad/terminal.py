@@ -40,14 +40,14 @@ def ending() -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     """What is said of an error."""
-    from pydantic import ValidationError
+    from fgrad.errors import ConfigError
 
-    from fgrad import errors
-
-    if isinstance(error, errors.ConfigError):
+    if isinstance(error, ConfigError):
         return f"fgrad: {error}"
-    if isinstance(error, ValidationError):
-        return errors.describe("fgrad", error)
+    if (pydantic := sys.modules.get("pydantic")) and isinstance(error, pydantic.ValidationError):
+        from fgrad.validation import describe
+
+        return describe("fgrad", error)
     reason = (str(error).splitlines() or ["out of memory"])[0]
     memory = isinstance(error, RuntimeError) and any(word in reason.lower() for word in TOO_LARGE)
     if memory or isinstance(error, MemoryError | OverflowError):

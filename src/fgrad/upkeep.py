@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fgrad import jobs
-from fgrad.errors import ConfigError, validate
+from fgrad.errors import ConfigError
 from fgrad.plan.runs import SECTIONS, result_file
 from fgrad.plan.status import Status
 from fgrad.store import files, identity, lease, log, parquet
 from fgrad.store.context import Context
+from fgrad.validation import validate
 
 LEFT = re.compile(r"\.(?P<stem>.+)\.(?P<key>[0-9a-f]{16})\.(?P<kind>checkpoint|journal)")
 """What a job leaves beside its output until it has ended."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fgrad import errors, jobs
+from fgrad import jobs, validation
 from fgrad.errors import ConfigError
 from fgrad.experiments import descent, seeds
 from fgrad.experiments.search import study
@@ -47,7 +47,7 @@ def test_two_at_work_on_one_output_are_refused(tmp_path, carried_out):
 )
 def test_wrong_searches(changes, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        errors.validate(FunctionSearch, SPHERE | changes, "search")
+        validation.validate(FunctionSearch, SPHERE | changes, "search")
 
 
 def test_a_function_search(tmp_path, carried_out):

@@ -1,5 +1,7 @@
 """Estimators: forward mode against reverse mode, and expectations against theory."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,7 +87,7 @@ def test_norms_follow_theory(n, k, approach, unit, generator):
     expected = laws.expected_norm_ratio(approach.aggregation, n, k, unit)
     observed = ratio.square().mean().sqrt() if unit else ratio.mean()
     assert abs(observed - expected) < 5 * ratio.std() / samples**0.5 + 1e-9
-    scaled = approach.model_copy(update={"scale": True})
+    scaled = replace(approach, scale=True)
     corrected = e.aggregate(scaled, v, e.known_derivatives(gradient.expand(samples, n), v))
     torch.testing.assert_close(corrected, estimate / expected)
 

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from chains import (
@@ -352,7 +353,7 @@ def test_more_tangents_than_the_sampler_has():
 @pytest.mark.parametrize(("perturb", "mode", "n"), [("activations", "sim", 14), ("activations", "fwad", 14), ("weights", "sim", 83), ("weights", "fwad", 83)])  # fmt: skip
 def test_tangents_that_do_not_fit_in_memory(perturb, mode, n, monkeypatch):
     memory = SimpleNamespace(available=8 * 1_000 * n - 1)
-    monkeypatch.setattr(explicit.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     net, (x, y) = small(), batch()
     assert sum(p.numel() for p in net.parameters()) == 83
     gradient = Perturbation(net, FROG, 1_000, perturb=perturb, mode=mode, sampling="explicit")
@@ -368,7 +369,7 @@ def test_tangents_that_do_not_fit_in_memory(perturb, mode, n, monkeypatch):
 
 def test_exact_tangents_are_not_offered_where_no_law_is_known(monkeypatch):
     memory = SimpleNamespace(available=100)
-    monkeypatch.setattr(explicit.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     with pytest.raises(MemoryError) as caught:
         Perturbation(small(), Approach(aggregation="max"), 1_000)(*batch())
     assert "exact" not in str(caught.value)

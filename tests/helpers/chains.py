@@ -1,5 +1,7 @@
 """Small chains with batches, what a call leaves in .grad, and how gradients are compared."""
 
+from dataclasses import asdict, fields
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -106,8 +108,10 @@ def published(name: str) -> tuple[nn.Sequential, Tensor, Tensor]:
 
 
 def name_of(approach: Approach) -> str:
-    options = approach.model_dump(exclude_defaults=True)
-    return "-".join(str(value) for value in options.values())
+    options = asdict(approach)
+    return "-".join(
+        str(options[one.name]) for one in fields(approach) if options[one.name] != one.default
+    )
 
 
 def dropping() -> nn.Sequential:

@@ -118,7 +118,7 @@ NOTHING: dict[str, Edit] = {
         '"https://ossci-datasets.s3',
         '"https://example.org/",\n        "https://ossci-datasets.s3',
     ),
-    "a message in errors.py": edited("src/fgrad/errors.py", "unknown key; see", "unknown, see"),
+    "a message in validation.py": edited("src/fgrad/validation.py", "unknown key; see", "unknown, see"),
     "a message in options": edited(
         "src/fgrad/options/functions.py", "is defined for n =", "is only defined for n ="
     ),

@@ -3,11 +3,12 @@
 import pytest
 from configurations import changed, refused
 
-from fgrad.errors import ConfigError, validate
+from fgrad.errors import ConfigError
 from fgrad.options import effect
 from fgrad.options.functions import FunctionRun
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.plan.sections import Gradient
+from fgrad.validation import validate
 
 ORTHOGONAL = {"aggregation": "mean", "sampler": "orthogonal", "k": [1]}
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from fgrad import errors
+from fgrad import validation
 from fgrad.errors import ConfigError
 from fgrad.gradients.approach import APPROACHES
 from fgrad.options.networks import TrainRun
@@ -51,7 +51,7 @@ PLAIN = {"model": "fc", "width": 16, "gradient": "frog", "k": 4, "lr": 0.05, "ep
 )  # fmt: skip
 def test_wrong_options_say_what_is_allowed(change, message):
     with pytest.raises(ConfigError) as caught:
-        errors.validate(TrainRun, PLAIN | change, "config.yaml")
+        validation.validate(TrainRun, PLAIN | change, "config.yaml")
     assert message in str(caught.value)
     assert str(caught.value).startswith("config.yaml: ")
     assert "\n" not in str(caught.value)

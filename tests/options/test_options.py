@@ -5,9 +5,9 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from fgrad import errors
+from fgrad import validation
 from fgrad.errors import ConfigError
-from fgrad.gradients.approach import Approach
+from fgrad.options.approach import NamedApproach
 from fgrad.options.functions import FunctionRun
 from fgrad.options.networks import TrainRun
 from fgrad.options.quality import QualityRun
@@ -35,7 +35,7 @@ from fgrad.store import files
 def test_inconsistent_function_runs(changes, expected):
     values = {"function": "sphere", "n": 8, "gradient": "frog", "k": 4, "lr": 0.1} | changes
     with pytest.raises(ConfigError, match=re.escape(expected)):
-        errors.validate(FunctionRun, values, "run")
+        validation.validate(FunctionRun, values, "run")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_inconsistent_function_runs(changes, expected):
 def test_what_has_no_exact_law(changes):
     values = {"n": [8], "method": "exact", "normalized": []} | changes
     with pytest.raises(ConfigError, match="method exact knows normal tangents"):
-        errors.validate(QualityRun, values, "run")
+        validation.validate(QualityRun, values, "run")
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path):
@@ -64,7 +64,7 @@ def test_values_are_frozen():
 @pytest.mark.parametrize(
     ("model", "values", "new"),
     [
-        (Approach, {"aggregation": "mean", "tangents": "basis"}, {"sampler": "basis"}),
+        (NamedApproach, {"aggregation": "mean", "tangents": "basis"}, {"sampler": "basis"}),
         (TrainRun, {"model": "fc", "gradient": "bp", "lr": 1, "tangents": "explicit"}, {"sampling": "explicit"}),
     ],
 )  # fmt: skip

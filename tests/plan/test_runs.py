@@ -4,6 +4,7 @@ import copy
 import math
 import re
 import tomllib
+from dataclasses import asdict
 from importlib.metadata import version
 from itertools import chain
 
@@ -13,10 +14,10 @@ from configurations import PAPER, ROOT, changed, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fgrad import errors
+from fgrad import validation
 from fgrad.errors import ConfigError
-from fgrad.gradients import approach
 from fgrad.options import networks
+from fgrad.options.approach import NamedApproach
 from fgrad.options.quality import QualityRun
 from fgrad.plan import rates, runs, sections
 from fgrad.problems.registry import DATASETS
@@ -87,7 +88,7 @@ def test_a_job_is_all_that_its_numbers_depend_on():
             assert again.model_dump(mode="json") == job.options, name
             assert again.code() == job.code
             if "gradient" in job.options and kind is not QualityRun:
-                assert job.options["approach"] == again.how.model_dump(mode="json")
+                assert job.options["approach"] == asdict(again.how)
 
 
 def test_a_run_with_a_searched_rate_names_its_search():
@@ -297,7 +298,9 @@ def test_a_table_from_a_spreadsheet(tmp_path):
 
 
 def test_close_angles_are_two_jobs():
-    checked = errors.validate(sections.Config, changed("angles.angle", [15, 15.0000001]), "config")
+    checked = validation.validate(
+        sections.Config, changed("angles.angle", [15, 15.0000001]), "config"
+    )
     assert list(runs._angle_quality_runs(checked)) == ["a15", "a15.0000001"]
 
 
@@ -456,6 +459,6 @@ def test_every_key_is_explained():
         assert f"`{column}`" in text
     for column in rates.NetworkRow.model_fields:
         assert f"`{column}`" in text
-    for option in [*approach.Approach.model_fields, *networks.TrainOptions.model_fields]:
+    for option in [*NamedApproach.model_fields, *networks.TrainOptions.model_fields]:
         assert f"`{option}`" in text
     assert "`rates_of`" in text

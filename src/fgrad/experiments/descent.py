@@ -4,7 +4,7 @@ Source: the paper, section 4.2.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -246,8 +246,7 @@ class StoppingRule:
 
 def _approach(task: FunctionTask, angle: float | None) -> Approach:
     """The approach, with tangents at an angle where one is given."""
-    assert task.approach is not None
-    return task.approach if angle is None else task.approach.model_copy(update={"sampler": "angle"})
+    return task.how if angle is None else replace(task.how, sampler="angle")
 
 
 def _step(task: FunctionTask, approach: Approach) -> Step:

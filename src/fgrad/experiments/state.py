@@ -65,9 +65,8 @@ class State:
         self.order = torch.Generator().manual_seed(stream_seed(run.seed, "order"))
         self.tangents = torch.Generator(self.device).manual_seed(stream_seed(run.seed, "tangents"))
         self.crops = torch.Generator(self.device).manual_seed(stream_seed(run.seed, "crops"))
-        assert run.approach is not None
         self.gradient = Perturbation(
-            self.chain, run.approach, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
+            self.chain, run.how, run.k, self.tangents, perturb=run.perturb, mode=run.mode,
             sampling=run.sampling, chunk=run.chunk,
         )  # fmt: skip
         self.optimizer: PlainSGD | torch.optim.Optimizer

@@ -1,47 +1,73 @@
 """How a gradient is named: sampler + aggregation + options; torch is not imported."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
-
-from fgrad.errors import Model, one_of
 from fgrad.gradients.registry import AGGREGATIONS, LAWS, SAMPLERS
 
-Aggregation = Annotated[str, one_of("aggregation", AGGREGATIONS)]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Sampler = Annotated[str, one_of("sampler", SAMPLERS)]
 
+@dataclass(frozen=True)
+class Approach:
+    """How a gradient is obtained: sampler + aggregation + options (the paper, section 3).
 
-class Approach(Model):
-    """How a gradient is obtained: sampler + aggregation + options (the paper, section 3)."""
+    Args:
+        aggregation: how directional derivatives become a gradient: a name, or a function
+            ``(tangents [*T, k, n], derivatives [*T, *B, k]) → coefficients [*T, *B, k]``; ``None``
+            is backpropagation, ∇f itself.
+        sampler: where the tangents come from: a name, or a function ``(size, generator, *, dtype) →
+            tangents`` as in `fgrad.gradients.tangents`.
+        normalize: normalise each tangent.
+        independent: redraw the tangents until they are linearly independent.
+        scale: divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖.
+        max_length: longest tangent of the sampler ``orthogonal``.
 
-    renamed: ClassVar[Mapping[str, str]] = {"tangents": "sampler"}
+    Raises:
+        ValueError: if a name is not known, or options contradict each other.
 
-    aggregation: Aggregation | None = None
-    """How directional derivatives become a gradient; null is backpropagation, ∇f itself."""
-    sampler: Sampler = "normal"
-    """Where the tangents come from."""
+    Example:
+        >>> Approach("projection", sampler="rademacher")
+        Approach(aggregation='projection', sampler='rademacher', normalize=False, \
+independent=False, scale=False, max_length=1.0)
+        >>> halves = Approach(lambda tangents, derivatives: derivatives / 2)
+    """
+
+    aggregation: "str | Callable[..., Tensor] | None" = None
+    sampler: "str | Callable[..., Tensor]" = "normal"
     normalize: bool = False
-    """Normalise each tangent."""
     independent: bool = False
-    """Redraw the tangents until they are linearly independent."""
     scale: bool = False
-    """Divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖."""
-    max_length: Annotated[float, Field(ge=1)] = 1.0
-    """Longest tangent of the sampler `orthogonal`."""
+    max_length: float = 1.0
 
-    @model_validator(mode="after")
-    def _scalable(self) -> Self:
-        if self.scale and (self.aggregation not in LAWS or self.sampler != "normal"):
+    def __post_init__(self) -> None:
+        if self.aggregation is not None:
+            _check("aggregation", self.aggregation, AGGREGATIONS)
+        _check("sampler", self.sampler, SAMPLERS)
+        for name in ("normalize", "independent", "scale"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"{name} = {value!r}; allowed: True, False")
+        length = self.max_length
+        if not isinstance(length, int | float) or not 1 <= length < math.inf:
+            raise ValueError(f"max_length = {length!r}; allowed: numbers of at least 1")
+        known = ("normal", "angle") if self.aggregation == "projection" else ("normal",)
+        if self.scale and (self.aggregation not in LAWS or self.sampler not in known):
             raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
-        return self
+
+
+def _check(kind: str, value: object, known: Mapping[str, object]) -> None:
+    if callable(value) or (isinstance(value, str) and value in known):
+        return
+    raise ValueError(f"{kind} = {value!r}: unknown {kind}; allowed: {', '.join(known)}, a function")
 
 
 APPROACHES = {
     "bp": Approach(),
-    "fg-mean": Approach(aggregation="mean"),
-    "frog": Approach(aggregation="projection"),
+    "fg-mean": Approach("mean"),
+    "frog": Approach("projection"),
 }
 """The paper's approaches by name; a configuration may add more."""
 

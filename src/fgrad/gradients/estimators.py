@@ -149,7 +149,7 @@ def draw(
         options["angle"] = angle
     if approach.sampler == "orthogonal":
         options["max_length"] = approach.max_length
-    sampler = SAMPLERS[approach.sampler]
+    sampler = SAMPLERS.of(approach.sampler)
     v: Tensor = sampler(size, generator, dtype=dtype, **options)
     if approach.independent:
         if size[-2] > size[-1]:
@@ -212,9 +212,9 @@ def coefficients(
     if approach.aggregation == "projection":
         # so many normal tangents are never near dependent: min sin² ~ Beta((n−k+1)/2, (k−1)/2)
         options["apart"] = approach.sampler == "normal" and n >= max(4 * k, 256)
-    c = AGGREGATIONS[approach.aggregation](directions, derivatives, **options)
+    c = AGGREGATIONS.of(approach.aggregation)(directions, derivatives, **options)
     if approach.scale:
-        c = c / float(LAWS[approach.aggregation].expected_ratio(n, k, approach.normalize))
+        c = c / float(LAWS[str(approach.aggregation)].expected_ratio(n, k, approach.normalize))
     return c
 
 

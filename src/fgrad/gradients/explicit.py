@@ -1,9 +1,9 @@
 """Explicit tangents of a training step: whether they fit, and their draw."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -41,10 +41,7 @@ class Tangents:
             raise ValueError(f"k = {self.k}: {n} is the most independent tangents in n = {n}")
         size, device = dtype.itemsize, self.generator.device
         needed = size * self.k * n
-        if device.type == "cuda":
-            free = torch.cuda.mem_get_info(device)[0]
-        else:
-            free = psutil.virtual_memory().available
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free()
         if needed > free:
             exact = (
                 f", or perturb weights in mode sim with tangents exact, which need {2 * size * n:,}"
@@ -73,6 +70,16 @@ class Tangents:
     def in_full_precision(self) -> AbstractContextManager[object]:
         """The algebra of tangents is not for the lower precision of an autocast around it."""
         return torch.autocast(self.generator.device.type, enabled=False)
+
+
+def _free() -> int:
+    """Bytes that can be had on the CPU; all that there are where psutil is not installed."""
+    try:
+        from psutil import virtual_memory
+    except ImportError:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available: int = virtual_memory().available
+    return available
 
 
 def drawn(tangents: Tangents, n: int, dtype: torch.dtype) -> Tensor:

@@ -31,6 +31,10 @@ class Registry(UserDict[str, T]):
         loaded: T = resolve_name(found) if isinstance(found, str) else found
         return loaded
 
+    def of(self, named: str | T) -> T:
+        """What is named, or given itself."""
+        return self[named] if isinstance(named, str) else named
+
 
 SAMPLERS: Registry[Callable[..., "Tensor"]] = Registry(
     {

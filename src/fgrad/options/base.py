@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from fgrad.errors import Model, unique
+from fgrad.errors import unique
+from fgrad.validation import Model
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from fgrad.gradients.approach import Approach
+from fgrad.options.approach import NamedApproach
 from fgrad.options.gradient import GradientTask
 from fgrad.options.networks import NetworkSearchOptions, TrainOptions
 
@@ -24,7 +24,7 @@ class Needs(NamedTuple):
 
 
 NEEDS: dict[type[BaseModel], tuple[Needs, ...]] = {
-    Approach: (
+    NamedApproach: (
         Needs(
             ("sampler", "normalize", "independent", "scale", "max_length"),
             lambda one: one.aggregation is not None,

@@ -4,13 +4,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from fgrad.errors import one_of
 from fgrad.gradients.approach import bounded
 from fgrad.gradients.registry import FACTORS, SAMPLERS
 from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Several, Unique
 from fgrad.options.gradient import GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.problems.registry import FUNCTIONS
+from fgrad.validation import one_of
 
 FunctionName = Annotated[str, one_of("function", FUNCTIONS)]
 

@@ -4,10 +4,11 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from fgrad.errors import Model
 from fgrad.gradients.approach import APPROACHES, Approach
 from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, LAWS, SAMPLERS
+from fgrad.options.approach import NamedApproach
 from fgrad.options.base import Count
+from fgrad.validation import Model
 
 
 class Derivatives(Model):
@@ -24,7 +25,7 @@ class GradientTask(Derivatives):
     """Name of the gradient approach."""
     k: Count | None = None
     """Number of tangents; none for backpropagation."""
-    approach: Approach | None = None
+    approach: NamedApproach | None = None
     """What the gradient's name stands for; the paper's approaches are known by their names."""
 
     @model_validator(mode="before")
@@ -48,14 +49,19 @@ class GradientTask(Derivatives):
         return self
 
     @property
-    def how(self) -> Approach:
-        """The approach, which is always there once options are checked."""
+    def named_approach(self) -> NamedApproach:
+        """What is always there once options are checked."""
         assert self.approach is not None
         return self.approach
 
+    @property
+    def how(self) -> Approach:
+        """The approach."""
+        return self.named_approach.how
+
     def gradient_code(self) -> list[str]:
         """Definitions that the gradient's name stands for."""
-        how = self.how
+        how = self.named_approach
         if how.aggregation is None:
             return []
         code = [AGGREGATIONS.where[how.aggregation], SAMPLERS.where[how.sampler]]

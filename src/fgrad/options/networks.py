@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fgrad.errors import one_of
 from fgrad.gradients.approach import has_law
 from fgrad.gradients.registry import LAWS, MODES
 from fgrad.options.base import Count, JobOptions, Name, Rate, Seed, Threads
 from fgrad.options.gradient import Derivatives, GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.problems.registry import DATASETS, MODELS
+from fgrad.validation import one_of
 
 LOST = 10.0
 """A validation loss of this much or NaN ends a run."""
@@ -107,7 +107,7 @@ class TrainTask(TrainOptions, GradientTask):
         return has_law(self.how) and self.perturb == "weights" and self.mode == "sim"
 
     def _mode_code(self) -> list[str]:
-        aggregation = self.how.aggregation
+        aggregation = self.named_approach.aggregation
         if aggregation is None:
             return [MODES.where["backpropagation"]]
         if self._lawful and self.sampling != "explicit":

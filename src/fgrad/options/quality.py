@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fgrad.gradients.approach import Aggregation
 from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS, SAMPLERS
+from fgrad.options.approach import Aggregation
 from fgrad.options.base import Count, Degrees, JobOptions, Seed, Several, TrueGradient, Unique
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from fgrad.errors import Model
 from fgrad.options.base import LOWEST, Number, Rate, Seed
+from fgrad.validation import Model
 
 FRESH = 5
 """Seeds by which a found rate is compared with the published one."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from fgrad.errors import ConfigError, Model, few, row_name, validate
+from fgrad.errors import ConfigError, few, row_name
 from fgrad.options.base import Name, Rate
 from fgrad.options.functions import FunctionName
 from fgrad.options.networks import DatasetName, ModelName
+from fgrad.validation import Model, validate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from fgrad.errors import one_of
 from fgrad.options.base import Name
 from fgrad.options.functions import PAPER_STEPS, FunctionName
 from fgrad.options.networks import DatasetName, ModelName
 from fgrad.plan.rates import Plain, Record, Whole, read_table
 from fgrad.plan.sections import Config, Experiment, Gradient
+from fgrad.validation import one_of
 
 QUALITY = ("cosine", "norm_ratio")
 DESCENT = ("final", "best", "steps")

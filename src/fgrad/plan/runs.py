@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fgrad.errors import validate
 from fgrad.experiments.seeds import repeat_seeds
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import (
@@ -27,6 +26,7 @@ from fgrad.plan.bounds import refuse_many
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.reported import Results, about
 from fgrad.plan.sections import Config, Experiment, QualitySection
+from fgrad.validation import validate
 
 SECTIONS: dict[str, type[JobOptions]] = {
     "quality": QualityRun,

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fgrad.errors import ConfigError, Model, unique
-from fgrad.gradients.approach import Aggregation, Approach
+from fgrad.errors import ConfigError, unique
 from fgrad.options import effect
+from fgrad.options.approach import Aggregation, NamedApproach
 from fgrad.options.base import (
     Count,
     Degrees,
@@ -21,12 +21,13 @@ from fgrad.options.base import (
 from fgrad.options.functions import FunctionName, FunctionSearchOptions
 from fgrad.options.networks import DatasetName, ModelName, NetworkSearchOptions, TrainOptions
 from fgrad.store import files
+from fgrad.validation import Model
 
 LAST_GPU = 127
 """Number at most: torch keeps it in 8 bits with a sign, and takes a larger one for another."""
 
 
-class Gradient(Approach):
+class Gradient(NamedApproach):
     """An approach and the numbers of tangents it is run with; none for backpropagation."""
 
     k: Several[Count] = ()

@@ -15,8 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fgrad.errors import ConfigError, Model
+from fgrad.errors import ConfigError
 from fgrad.store import parquet
+from fgrad.validation import Model
 
 RECORDED = frozenset(
     {"device", "gpu_slots", "threads", "checkpoint_minutes", "profile", "in_flight"}
