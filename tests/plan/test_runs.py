@@ -365,6 +365,8 @@ def test_the_lock_file_is_what_is_installed():
     extras = project["optional-dependencies"]
     own = extras.pop("cloud")  # is installed by its tests
     for requirement in [*project["dependencies"], *chain(*extras.values())]:
+        if requirement.startswith("fgrad["):
+            continue
         assert version(name_of(requirement)) == locked[name_of(requirement)], requirement
     cloud = pins("requirements-cloud.lock")
     assert {name_of(requirement) for requirement in own} <= cloud.keys()

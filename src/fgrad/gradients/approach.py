@@ -72,6 +72,14 @@ APPROACHES = {
 """The paper's approaches by name; a configuration may add more."""
 
 
+def named(approach: Approach | str) -> Approach:
+    """An approach, or the paper's of that name; raises ValueError if there is none."""
+    found = APPROACHES.get(approach) if isinstance(approach, str) else approach
+    if not isinstance(found, Approach):
+        raise ValueError(f"approach = {approach!r}; an Approach or one of {', '.join(APPROACHES)}")
+    return found
+
+
 def has_law(approach: Approach) -> bool:
     """Whether its estimate can be drawn from its exact law (the paper, section 3)."""
     return approach.aggregation in LAWS and approach.sampler == "normal" and not approach.normalize

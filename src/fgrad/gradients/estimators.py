@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fgrad.gradients.approach import Approach
+from fgrad.gradients.approach import Approach, named
 from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, FACTORS, LAWS, SAMPLERS
 from fgrad.gradients.tangents import Generators
 
@@ -232,14 +232,14 @@ def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:
     return forward_derivatives(f, x, eye.expand(*x.shape, -1))
 
 
-def fixed_directions(f: Scalar, x: Tensor, directions: Tensor, approach: Approach) -> Tensor:
+def fixed_directions(f: Scalar, x: Tensor, directions: Tensor, approach: Approach | str) -> Tensor:
     """Gradient estimate along given tangents.
 
     Args:
         f: [*B, n] → [*B].
         x: [*B, n].
         directions: [*B, k, n].
-        approach: names the aggregation.
+        approach: with the aggregation, or the name of one of the paper's.
 
     Returns:
         [*B, n].
@@ -247,10 +247,10 @@ def fixed_directions(f: Scalar, x: Tensor, directions: Tensor, approach: Approac
     Example:
         >>> x = torch.tensor([1.0, 2.0])
         >>> v = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
-        >>> fixed_directions(lambda x: x.square().sum(-1), x, v, Approach(aggregation="projection"))
+        >>> fixed_directions(lambda x: x.square().sum(-1), x, v, "frog")
         tensor([2., 4.])
     """
-    return aggregate(approach, directions, forward_derivatives(f, x, directions))
+    return aggregate(named(approach), directions, forward_derivatives(f, x, directions))
 
 
 def forward_gradient(
@@ -258,7 +258,7 @@ def forward_gradient(
     x: Tensor,
     k: int,
     generator: torch.Generator,
-    approach: Approach,
+    approach: Approach | str,
     angle: float | None = None,
 ) -> Tensor:
     """Multi-tangent forward gradient with fresh random tangents at every point.
@@ -268,14 +268,20 @@ def forward_gradient(
         x: [*B, n].
         k: number of tangents.
         generator: the tangents are drawn from it.
-        approach: sampler, aggregation and options.
+        approach: sampler, aggregation and options, or the name of one of the paper's.
         angle: α in degrees for the sampler ``angle``.
 
     Returns:
         [*B, n].
 
     Raises:
-        ValueError: as `draw`.
+        ValueError: as `draw`; if there is no such approach.
+
+    Example:
+        >>> x, generator = torch.ones(4), torch.Generator().manual_seed(0)
+        >>> forward_gradient(lambda x: x.square().sum(-1), x, 4, generator, "frog").round(decimals=3)
+        tensor([2., 2., 2., 2.])
     """
+    approach = named(approach)
     size = (*x.shape[:-1], k, x.shape[-1])
     return fixed_directions(f, x, draw(approach, size, generator, angle, x.dtype), approach)

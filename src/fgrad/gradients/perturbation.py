@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fgrad.gradients.approach import APPROACHES, Approach, has_law
+from fgrad.gradients.approach import Approach, has_law, named
 from fgrad.gradients.blocks import Blocks, Loss
 from fgrad.gradients.explicit import Tangents
 from fgrad.gradients.inputs import tensors
@@ -83,7 +83,7 @@ class Perturbation:
         chunk: int | None = None,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
-        approach = _approach(approach)
+        approach = named(approach)
         if (approach.aggregation is None) != (k is None):
             raise ValueError(f"k = {k}: backpropagation has no tangents, an aggregation needs some")
         k, chunk = _count("k", k), _count("chunk", chunk)
@@ -201,13 +201,6 @@ class _Scaled:
 def _check_inference(x: Any) -> None:
     if torch.is_inference_mode_enabled() or any(t.is_inference() for t in tensors(x)):
         raise ValueError("under torch.inference_mode() nothing can be derived: use torch.no_grad()")
-
-
-def _approach(approach: Approach | str) -> Approach:
-    found = APPROACHES.get(approach) if isinstance(approach, str) else approach
-    if not isinstance(found, Approach):
-        raise ValueError(f"approach = {approach!r}; an Approach or one of {', '.join(APPROACHES)}")
-    return found
 
 
 def _count(name: str, value: int | None) -> int | None:

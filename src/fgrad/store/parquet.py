@@ -82,10 +82,10 @@ def restamp(path: Path | str, **changes: Any) -> None:
     Raises:
         ConfigError: as `read`, or if the file cannot be written.
     """
-    table = _table(path, None)
-    varied = [n for n in table.column_names if table.schema.field(n).type == FLOAT]
-    floats = [name for name in varied if len(table[name].unique()) > 1]
-    save(path, table, provenance(path) | changes, floats)
+    values = table(path)
+    varied = [n for n in values.column_names if values.schema.field(n).type == FLOAT]
+    floats = [name for name in varied if len(values[name].unique()) > 1]
+    save(path, values, provenance(path) | changes, floats)
 
 
 def save(
@@ -123,7 +123,7 @@ def read(path: Path | str, columns: list[str] | None = None) -> "pd.DataFrame":
     Raises:
         ConfigError: if the file is missing, truncated or no Parquet.
     """
-    frame: pd.DataFrame = _table(path, columns).to_pandas()
+    frame: pd.DataFrame = table(path, columns).to_pandas()
     return frame
 
 
@@ -200,8 +200,8 @@ def _repeated(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
     return pa.repeat(_array(np.array([value]), kind)[0], rows)
 
 
-def _table(path: Path | str, columns: list[str] | None) -> pa.Table:
-    """Values of a file whose names and types are those that were written."""
+def table(path: Path | str, columns: list[str] | None = None) -> pa.Table:
+    """Values of a file whose names and types are those that were written; raises as `read`."""
     provenance(path)
     try:
         return pq.read_table(
