@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from fgrad import jobs
+from fgrad.options.functions import FunctionRun
+
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 README = (ROOT / "README.md").read_text()
@@ -16,11 +19,28 @@ EXAMPLES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory) -> Path:
+    """A folder with some descents of the demo."""
+    folder = tmp_path_factory.mktemp("examples")
+    for gradient, k, name in (
+        ("bp", None, "bp"),
+        ("frog", 4, "frog_k4"),
+        ("fg-mean", 4, "fg-mean_k4"),
+    ):
+        run = FunctionRun(function="sphere", n=64, gradient=gradient, k=k, lr=0.01, steps=5)
+        jobs.carry_out(run, folder / f"demo/results/runs/functions/sphere/n64/{name}.parquet")
+    return folder
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_python_examples(example):
+def test_python_examples(example, a_run, monkeypatch):
     found: dict[str, object] = {}
+    monkeypatch.chdir(a_run)
     exec(example, found)
-    if "blocks" in found:
+    if "runs" in found:
+        assert set(found["runs"]["gradient"]) == {"frog", "fg-mean"}
+    elif "blocks" in found:
         gradients = [parameter.grad for parameter in found["network"].parameters()]
         assert all(g is not None and torch.isfinite(g).all() for g in gradients)
     else:

@@ -35,6 +35,10 @@ def backpropagation(f: Scalar, x: Tensor) -> Tensor:
     Raises:
         ValueError: if f gives anything but a real number for each point, or computes it outside of
             torch.
+
+    Example:
+        >>> backpropagation(lambda x: x.square().sum(-1), torch.tensor([1.0, 2.0]))
+        tensor([2., 4.])
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -60,6 +64,11 @@ def forward_derivatives(f: Scalar, x: Tensor, directions: Tensor) -> Tensor:
 
     Raises:
         ValueError: as `backpropagation`.
+
+    Example:
+        >>> x, v = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+        >>> forward_derivatives(lambda x: x.square().sum(-1), x, v)
+        tensor([2., 6.])
     """
     points = x.unsqueeze(-2).expand_as(directions).contiguous()
     with forward_ad.dual_level():
@@ -227,6 +236,10 @@ def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:
 
     Returns:
         [*B, n].
+
+    Example:
+        >>> full_forward_mode(lambda x: x.square().sum(-1), torch.tensor([1.0, 2.0]))
+        tensor([2., 4.])
     """
     eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     return forward_derivatives(f, x, eye.expand(*x.shape, -1))
@@ -279,7 +292,8 @@ def forward_gradient(
 
     Example:
         >>> x, generator = torch.ones(4), torch.Generator().manual_seed(0)
-        >>> forward_gradient(lambda x: x.square().sum(-1), x, 4, generator, "frog").round(decimals=3)
+        >>> g = forward_gradient(lambda x: x.square().sum(-1), x, 4, generator, "frog")
+        >>> g.round(decimals=3)
         tensor([2., 2., 2., 2.])
     """
     approach = named(approach)

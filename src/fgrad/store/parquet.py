@@ -138,7 +138,26 @@ def shape(path: Path | str) -> tuple[dict[str, pa.DataType], int]:
 
 
 def provenance(path: Path | str) -> dict[str, Any]:
-    """What is recorded of how a result came about, if anything; raises as `read`."""
+    """What is recorded of how a result came about, if anything.
+
+    Args:
+        path: a result of a run, or a summary of some.
+
+    Returns:
+        Of a run: ``run`` (its options), ``code`` (fingerprint), ``versions``, ``machine``,
+        ``commit``, ``start``, ``end``, why it stopped; nothing of a file that is not of fgrad.
+
+    Raises:
+        ConfigError: if the file is missing, truncated or no Parquet.
+
+    Example:
+        >>> import tempfile
+        >>> from fgrad.store.schemas import FLOAT
+        >>> file = f"{tempfile.mkdtemp()}/run.parquet"
+        >>> write(file, {"value": FLOAT}, {"value": np.ones(3)}, run={"function": "sphere"})
+        >>> provenance(file)["run"]
+        {'function': 'sphere'}
+    """
     try:
         stat = Path(path).stat()
     except OSError as error:
