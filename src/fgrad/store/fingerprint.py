@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
 UNHASHED = (
-    "cli", "errors", "jobs", "orphans", "plan", "store", "upkeep",
+    "cli", "errors", "jobs", "orphans", "plan", "store", "upkeep", "validation",
     "problems.published", "experiments.gpus",
 )  # fmt: skip
 """Rooms and modules that say, check, plan and save, but make no number.
