@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fgrad.paper.evidence.welch import welch
 from scipy import stats as scipy_stats
 
 from fgrad import jobs
@@ -14,6 +13,7 @@ from fgrad.options.functions import FunctionComparison, FunctionRun
 from fgrad.options.quality import QualityRun
 from fgrad.paper import summary
 from fgrad.paper.evidence import stats
+from fgrad.paper.evidence.welch import welch
 from fgrad.store import parquet, schemas
 
 RUN = {"function": "sphere", "n": 4, "gradient": "fg-mean", "k": 2, "lr": 0.05, "steps": 40}
