@@ -45,8 +45,8 @@ independent=False, scale=False, max_length=1.0)
 
     def __post_init__(self) -> None:
         if self.aggregation is not None:
-            _check("aggregation", self.aggregation, AGGREGATIONS)
-        _check("sampler", self.sampler, SAMPLERS)
+            self._check("aggregation", AGGREGATIONS)
+        self._check("sampler", SAMPLERS)
         for name in ("normalize", "independent", "scale"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} = {value!r}; allowed: True, False")
@@ -57,11 +57,11 @@ independent=False, scale=False, max_length=1.0)
         if self.scale and (self.aggregation not in LAWS or self.sampler not in known):
             raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
 
-
-def _check(kind: str, value: object, known: Mapping[str, object]) -> None:
-    if callable(value) or (isinstance(value, str) and value in known):
-        return
-    raise ValueError(f"{kind} = {value!r}: unknown {kind}; allowed: {', '.join(known)}, a function")
+    def _check(self, kind: str, known: Mapping[str, object]) -> None:
+        value = getattr(self, kind)
+        if not callable(value) and not (isinstance(value, str) and value in known):
+            allowed = f"{', '.join(known)}, a function"
+            raise ValueError(f"{kind} = {value!r}: unknown {kind}; allowed: {allowed}")
 
 
 APPROACHES = {
