@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.io import get_flag_value
 from snakemake.settings.types import RerunTrigger, SharedFSUsage
 
+from fgrad import plugins
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
@@ -20,6 +21,20 @@ from fgrad.store.fingerprint import fingerprint
 HOME = Path(str(workflow.current_basedir.join("..")))
 
 
+def layers():
+    """What is laid over our own configuration: the folder and the values of each layer."""
+    told = workflow.config_settings
+    files = [(path.absolute().parent, read.read(path)) for path in told.configfiles]
+    return [*files, (Path.cwd(), read.given(told.config_args))]
+
+
+def own_folders():
+    """What references to files of the user's own are relative to."""
+    if ALONE and all(path.is_file() for path in workflow.config_settings.configfiles):
+        return read.folders(layers())
+    return {one: Path.cwd() for one in plugins.references(config)}
+
+
 def configured():
     """The configuration; of one that is shared by `include`, keys of others are theirs.
 
@@ -29,7 +44,7 @@ def configured():
     told = workflow.config_settings
     overlays = told.configfiles
     if ALONE and all(path.is_file() for path in overlays):
-        over = read.laid_over(*map(read.read, overlays), read.given(told.config_args))
+        over = read.laid_over(*(layer for _, layer in layers()))
         return over if told.replace_workflow_config else read.laid_under(HOME, over)
     if ALONE:
         return config  # of what can be read only once
@@ -80,7 +95,7 @@ try:
     if HANDED is not None:
         CONFIG, RUNS = handed.take(HANDED)
     else:
-        CONFIG, RUNS = settings.load(configured(), HOME / "config")
+        CONFIG, RUNS = settings.load(configured(), HOME / "config", own_folders())
         files.check_writable(Path("results"))
         files.refuse_file(data_dir(), "networks.data_dir")
     STATUS = Status(RUNS, HOME / "workflow/scripts")
@@ -132,6 +147,11 @@ def is_forced():
     """Whether jobs are to run that are not stale."""
     told = workflow.dag_settings
     return told.forceall or told.forcerun or told.forcetargets
+
+
+def sources_of(wildcards, output):
+    """Texts of the files of the user's own that its options refer to."""
+    return job_of(wildcards).sources
 
 
 def needed(wildcards, *paths):

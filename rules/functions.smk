@@ -19,6 +19,7 @@ rule descend_function:
         row=1,
     params:
         run=run_of,
+        sources=sources_of,
         search=lambda wildcards, output: search_of(wildcards),
     message:
         "4.2, 4.3: gradient descent, {wildcards.section}/{wildcards.name}"

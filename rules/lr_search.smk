@@ -38,6 +38,7 @@ rule search_function:
         row=1,
     params:
         run=run_of,
+        sources=sources_of,
     message:
         "4.2, 4.3: search for a learning rate, {wildcards.section}/{wildcards.name}"
     script:
@@ -89,6 +90,7 @@ rule compare_rates:
         row=1,
     params:
         run=run_of,
+        sources=sources_of,
         search=lambda wildcards, output: search_of(wildcards),
     message:
         "4.2, 4.3: found and published rate, {wildcards.section}/{wildcards.name}"

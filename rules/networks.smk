@@ -42,6 +42,7 @@ rule train_network:
         gpu=gpus,
     params:
         run=run_of,
+        sources=sources_of,
         data=lambda wildcards, output: data_of(wildcards),
         search=lambda wildcards, output: search_of(wildcards),
     message:

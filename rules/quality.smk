@@ -19,6 +19,7 @@ rule measure_quality:
         row=1,
     params:
         run=run_of,
+        sources=sources_of,
     message:
         "4.1, 4.3: quality of gradient estimates, {wildcards.section}/{wildcards.name}"
     script:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from fgrad import plugins
 from fgrad.errors import ConfigError
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
@@ -51,6 +52,7 @@ def carry_out(
             process is at work on it.
     """
     target = files.output(Path(path))
+    sources = plugins.follow(run.model_dump(mode="json"))
     watch = Watch(*run.code(), *([script] if script else []))
     with lease.alone(target, context.workflow, context.say) as check, interrupts.noticed():
         finished = files.finished(target)
@@ -79,6 +81,8 @@ def carry_out(
 
         own = replace(context, target=target, code=watch.code, progress=progress)
         result = _compute(run, own, watch)
+        if sources:
+            result = replace(result, facts=result.facts | {"sources": sources})
         check()
         for output in outputs:
             files.patiently(partial(_write, output, run, result), context.say)

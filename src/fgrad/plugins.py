@@ -56,6 +56,18 @@ def definition(reference: str) -> str:
     return f"{PACKAGE}.{Path(file).stem}:{name}"
 
 
+def references(values: object) -> Iterator[str]:
+    """Every reference among plain values, each once for each place."""
+    if is_reference(values):
+        yield str(values)
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from references(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from references(value)
+
+
 def collect(reference: str, folder: Path) -> dict[str, str]:
     """Sources of a reference; nothing is imported.
 
@@ -151,6 +163,28 @@ def use(sources: Mapping[str, str]) -> None:
     _in_use.lay_out(_in_use.sources | dict(sources))
 
 
+def follow(values: object) -> dict[str, str]:
+    """Sources of every reference among plain values, which are in use from here on.
+
+    A file that is not in use yet is looked for below the working directory.
+
+    Raises:
+        ConfigError: as `collect` and `merged`.
+    """
+    every = dict.fromkeys(references(values))
+    found = []
+    for reference in every:
+        file, name = parts(reference)
+        inner = Path(file).name
+        if inner in _in_use.sources and _in_use.root is not None:
+            found.append(collect(f"{inner}:{name}", _in_use.root))
+        else:
+            found.append(collect(reference, Path.cwd()))
+    sources = merged(*found)
+    use(sources)
+    return sources
+
+
 def path_of(module: str) -> Path | None:
     """File of a module ``own.name`` that is in use."""
     package, _, inner = module.partition(".")
@@ -183,7 +217,7 @@ def load(reference: str) -> Any:
     file, name = parts(reference)
     inner = Path(file).name
     if inner not in _in_use.sources:
-        use(collect(reference, Path.cwd()))
+        follow(reference)
     assert _in_use.root is not None
     module = _in_use.modules.get(inner)
     if module is None:
@@ -224,12 +258,6 @@ def _parsed(path: Path, reference: str) -> ast.Module:
 
 def _bound(tree: ast.Module) -> Iterator[str]:
     """Names at the top of a module."""
-    for statement in ast.walk(tree):
-        match statement:
-            case ast.Import() | ast.ImportFrom():
-                pass
-            case ast.stmt():
-                continue
     for statement in tree.body:
         match statement:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from fgrad import plugins
 from fgrad.errors import SHORT, ConfigError, few, shown
 
 
@@ -33,12 +34,23 @@ class Model(BaseModel):
         return found
 
 
-def one_of(kind: str, names: Iterable[str]) -> AfterValidator:
-    """A validator that refuses any other name, and says which are allowed."""
-    allowed = tuple(names)
+def one_of(kind: str, names: Iterable[str], own: bool = False) -> AfterValidator:
+    """A validator that refuses any other name, and says which are allowed.
+
+    Args:
+        kind: what is named, in words.
+        names: those that are known.
+        own: whether it may be a reference to a file of the user's own, see `fgrad.plugins`.
+    """
+    allowed = (*names, *(["file.py:name"] if own else []))
 
     def check(value: str) -> str:
-        if value not in allowed:
+        if own and plugins.is_reference(value):
+            try:
+                plugins.parts(value)
+            except ConfigError as error:
+                raise ValueError(str(error).partition(": ")[2]) from None
+        elif value not in allowed[: -1 if own else None]:
             raise ValueError(f"unknown {kind}; allowed: {', '.join(allowed)}")
         return value
 

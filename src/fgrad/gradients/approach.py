@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fgrad import plugins
 from fgrad.gradients.registry import AGGREGATIONS, LAWS, SAMPLERS
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ class Approach:
 
     Args:
         aggregation: how directional derivatives become a gradient: a name, or a function
-            ``(tangents [*T, k, n], derivatives [*T, *B, k]) → coefficients [*T, *B, k]``; ``None``
-            is backpropagation, ∇f itself.
+            ``(tangents [*T, k, n], derivatives [*T, *B, k]) → coefficients [*T, *B, k]``, itself or
+            as ``file.py:name``; ``None`` is backpropagation, ∇f itself.
         sampler: where the tangents come from: a name, or a function ``(size, generator, *, dtype) →
-            tangents`` as in `fgrad.gradients.tangents`.
+            tangents`` as in `fgrad.gradients.tangents`, itself or as ``file.py:name``.
         normalize: normalise each tangent.
         independent: redraw the tangents until they are linearly independent.
         scale: divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖.
@@ -59,8 +60,10 @@ independent=False, scale=False, max_length=1.0)
 
     def _check(self, kind: str, known: Mapping[str, object]) -> None:
         value = getattr(self, kind)
-        if not callable(value) and not (isinstance(value, str) and value in known):
-            allowed = f"{', '.join(known)}, a function"
+        if callable(value) or plugins.is_reference(value):
+            return
+        if not isinstance(value, str) or value not in known:
+            allowed = f"{', '.join(known)}, a function, file.py:name"
             raise ValueError(f"{kind} = {value!r}: unknown {kind}; allowed: {allowed}")
 
 

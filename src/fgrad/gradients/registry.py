@@ -1,7 +1,8 @@
 """What is looked up by name, and where it is defined; torch is not imported.
 
 So a run refers to what it names and to nothing beside it: whatever a kind of run can do without is
-reached through one of these tables.
+reached through one of these tables. A name may be a reference to a file of the user's own, too, see
+`fgrad.plugins`.
 """
 
 from collections import UserDict
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fgrad.gradients.laws import Law
+
+from fgrad import plugins
 
 T = TypeVar("T")
 
@@ -27,9 +30,16 @@ class Registry(UserDict[str, T]):
         self.data = dict(where)  # type: ignore[arg-type]
 
     def __getitem__(self, name: str) -> T:
+        if plugins.is_reference(name):
+            own: T = plugins.load(name)
+            return own
         found: Any = self.data[name]
         loaded: T = resolve_name(found) if isinstance(found, str) else found
         return loaded
+
+    def defined(self, name: str) -> str:
+        """Where what is named is defined, as ``module:attribute``."""
+        return plugins.definition(name) if plugins.is_reference(name) else self.where[name]
 
     def of(self, named: str | T) -> T:
         """What is named, or given itself."""

@@ -10,9 +10,9 @@ from fgrad.gradients.approach import Approach
 from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
 from fgrad.validation import Model, one_of
 
-Aggregation = Annotated[str, one_of("aggregation", AGGREGATIONS)]
+Aggregation = Annotated[str, one_of("aggregation", AGGREGATIONS, own=True)]
 
-Sampler = Annotated[str, one_of("sampler", SAMPLERS)]
+Sampler = Annotated[str, one_of("sampler", SAMPLERS, own=True)]
 
 
 class NamedApproach(Model):

@@ -55,9 +55,9 @@ class FunctionTask(GradientTask):
 
     def named(self) -> list[str]:
         """Definitions that names among the options stand for."""
-        at_angle = [SAMPLERS.where["angle"]] if self.angle else []
+        at_angle = [SAMPLERS.defined("angle")] if self.angle else []
         factors = [FACTORS.where[name] for name in FACTORS if name == self.how.aggregation]
-        return [FUNCTIONS.where[self.function], *self.gradient_code(), *at_angle, *factors]
+        return [FUNCTIONS.defined(self.function), *self.gradient_code(), *at_angle, *factors]
 
 
 class UnratedFunctionRun(FunctionTask, JobOptions):

@@ -64,6 +64,6 @@ class GradientTask(Derivatives):
         how = self.named_approach
         if how.aggregation is None:
             return []
-        code = [AGGREGATIONS.where[how.aggregation], SAMPLERS.where[how.sampler]]
+        code = [AGGREGATIONS.defined(how.aggregation), SAMPLERS.defined(how.sampler)]
         code += [LAWS.where[how.aggregation]] if how.scale else []
         return code + ([CONDITIONS.where["independent"]] if how.independent else [])

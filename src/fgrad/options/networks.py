@@ -98,7 +98,7 @@ class TrainTask(TrainOptions, GradientTask):
 
     def named(self) -> list[str]:
         """Definitions that names among the options stand for."""
-        problem = [MODELS.where[self.model], DATASETS.where[self.dataset]]
+        problem = [MODELS.defined(self.model), DATASETS.defined(self.dataset)]
         return [*problem, *self.gradient_code(), *self._mode_code()]
 
     @property

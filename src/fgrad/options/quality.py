@@ -51,8 +51,8 @@ class QualityRun(JobOptions):
         if self.method == "exact":
             laws = (LAWS.where[name] for name in self.aggregations)
             return ("fgrad.experiments.quality:compute_exact", *laws)
-        sampler = SAMPLERS.where["normal" if self.angle is None else "angle"]
+        sampler = SAMPLERS.defined("normal" if self.angle is None else "angle")
         names = dict.fromkeys((*self.aggregations, *self.normalized))
-        named = [AGGREGATIONS.where[name] for name in names]
+        named = [AGGREGATIONS.defined(name) for name in names]
         named += [KNOWN.where[name] for name in names if name in KNOWN]
         return ("fgrad.experiments.quality:compute_direct", sampler, *named)

@@ -8,6 +8,7 @@ with, and reads that instead.
 import json
 from pathlib import Path
 
+from fgrad import plugins
 from fgrad.errors import ConfigError
 from fgrad.plan.runs import Job, Runs
 from fgrad.plan.sections import Config
@@ -49,11 +50,14 @@ def take(name: str) -> tuple[Config, Runs]:
         content = json.loads(_file(name).read_text(encoding="utf-8"))
         jobs = {
             section: {
-                job: Job(one["options"], tuple(one["code"]), one["search"])
+                job: Job(one["options"], tuple(one["code"]), one["search"], one["sources"])
                 for job, one in own.items()
             }
             for section, own in content["jobs"].items()
         }
+        for own in jobs.values():
+            for handed in own.values():
+                plugins.use(handed.sources)
         return Config(**content["config"]), Runs(jobs, content["published"], content["reported"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(

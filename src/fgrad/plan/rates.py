@@ -194,7 +194,10 @@ def refuse_missing(path: Path, kind: type[Row], missing: list[tuple[Any, ...]]) 
     """Name the first runs that have no rate; raises ConfigError if there is one."""
     if missing:
         lines = [f"{path}: no learning rate for {kind.describe(key)}" for key in missing]
-        hint = "add rows, or let rates be searched for with learning_rates: searched"
+        hint = (
+            "add rows, or let rates be searched for: learning_rates: missing for these, searched "
+            "for all"
+        )
         raise ConfigError(f"{few(lines, path)}\n{path}: {hint}")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fgrad import plugins
 from fgrad.errors import ConfigError
 from fgrad.plan.runs import Runs, load
 from fgrad.plan.sections import Config
@@ -23,8 +24,21 @@ def runs_of(
     Raises:
         ConfigError: a line for each of the first mistakes.
     """
-    over = laid_over(*map(read, overlays), values or {})
-    return load(laid_under(workflow, over), workflow / "config")[1]
+    layers = [(path.parent, read(path)) for path in overlays] + [(Path.cwd(), dict(values or {}))]
+    over = laid_over(*(layer for _, layer in layers))
+    return load(laid_under(workflow, over), workflow / "config", folders(layers))[1]
+
+
+def folders(layers: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, Path]:
+    """What references to files of the user's own are relative to.
+
+    Args:
+        layers: folder and values of each layer of a configuration, the last one on top.
+
+    Returns:
+        Reference → folder of the last layer that names it.
+    """
+    return {one: folder for folder, layer in layers for one in plugins.references(layer)}
 
 
 def laid_under(workflow: Path, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from fgrad import plugins
+from fgrad.errors import ConfigError
 from fgrad.experiments.seeds import repeat_seeds
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import (
@@ -70,11 +72,13 @@ class Job:
         options: plain values, which is what Snakemake records and compares.
         code: the definitions that compute it, see `fgrad.options.base.JobOptions.code`.
         search: the search it takes its rate from, as section/name; its options have no ``lr`` then.
+        sources: of the files of the user's own that its options refer to, see `fgrad.plugins`.
     """
 
     options: dict[str, Any]
     code: tuple[str, ...]
     search: str | None = None
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 Jobs = dict[str, Job]
@@ -106,12 +110,16 @@ def result_file(section: str, name: str) -> str:
     return f"results/runs/{section}/{name}.parquet"
 
 
-def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
+def load(
+    config: Mapping[str, Any], directory: Path, folders: Mapping[str, Path] | None = None
+) -> tuple[Config, Runs]:
     """Check the configuration and join it with its tables.
 
     Args:
         config: the parsed YAML.
         directory: what the tables' paths are relative to.
+        folders: reference to a file of the user's own → what its path is relative to; without one
+            the directory.
 
     Returns:
         The configuration, and every run it asks for.
@@ -120,6 +128,7 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
         ConfigError: one line for each mistake.
     """
     checked = validate(Config, config, "config")
+    _use_own(checked, directory, folders or {})
     joined = _Joined(checked, directory)
     joined.add_functions()
     joined.add_angles()
@@ -135,6 +144,17 @@ def load(config: Mapping[str, Any], directory: Path) -> tuple[Config, Runs]:
     options = {section: [job.options for job in own.values()] for section, own in jobs.items()}
     results = about(checked, directory / checked.published_results, options)
     return checked, Runs(jobs, joined.published, results)
+
+
+def _use_own(config: Config, directory: Path, folders: Mapping[str, Path]) -> None:
+    """Look for the files of the user's own that a configuration refers to, and use them."""
+    found: dict[str, dict[str, str]] = {}
+    for one in dict.fromkeys(plugins.references(config.model_dump(mode="json"))):
+        try:
+            found[one] = plugins.collect(one, folders.get(one, directory))
+        except ConfigError as error:
+            raise ConfigError(f"config: {error}") from None
+    plugins.use(plugins.merged(*found.values()))
 
 
 @dataclass(frozen=True)
@@ -156,6 +176,8 @@ class _Joined:
     def __init__(self, config: Config, directory: Path) -> None:
         self.config, self.directory = config, directory
         self.searched = config.learning_rates == "searched"
+        self.filled = config.learning_rates == "missing"
+        """Whether rates that a table lacks are searched for."""
         self.jobs: dict[str, Jobs] = {}
         self.published: dict[str, dict[str, float]] = {}
 
@@ -194,8 +216,11 @@ class _Joined:
             wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
             for gradient, k in product(section.gradients, section.optimize_k):
                 common = (section.function, section.n, gradient, k)
-                projection = self.config.gradients[gradient].aggregation == "projection"
-                if projection if searched else (*common, None) in rates:
+                one_for_all = self.config.gradients[gradient].aggregation == "projection"
+                if not searched:
+                    lacking = any((*common, alpha) not in rates for alpha in section.angle)
+                    one_for_all &= self.filled and lacking
+                if one_for_all or (not searched and (*common, None) in rates):
                     wanted[*common, None] = section.angle
                 else:
                     wanted |= {(*common, alpha): (alpha,) for alpha in section.angle}
@@ -334,7 +359,7 @@ class _Joined:
     def refuse_missing(
         self, path: Path, kind: type[Row], keys: Iterable[Any], rates: dict[Any, float]
     ) -> None:
-        if not self.searched:
+        if not self.searched and not self.filled:
             refuse_missing(path, kind, [key for key in keys if key not in rates])
 
 
@@ -342,7 +367,8 @@ def _job(
     kind: type[JobOptions], options: dict[str, Any], where: str, search: str | None = None
 ) -> Job:
     checked = validate(kind, options, where)
-    return Job(checked.model_dump(mode="json"), checked.code(), search)
+    plain = checked.model_dump(mode="json")
+    return Job(plain, checked.code(), search, plugins.follow(plain))
 
 
 def _quality_runs(section: QualitySection) -> Jobs:

@@ -169,7 +169,7 @@ class FiguresSection(Model):
 class Config(Model):
     """The whole configuration."""
 
-    learning_rates: Literal["published", "searched"] = "published"
+    learning_rates: Literal["published", "missing", "searched"] = "published"
     """Where the rates of all runs come from: the tables, or a search for each of their rows."""
     published_results: str = "published_results.csv"
     """The table of what the paper reports, where somebody has entered it."""

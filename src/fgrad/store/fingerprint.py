@@ -4,6 +4,7 @@ A *definition* is what is bound at the top of a module: a function, a class, a c
 definitions a job begins with, every name they use is followed to the definition behind it, and all
 that is found is hashed. What only says something is left out: docstrings, annotations, messages of
 errors, lines for a log; and so are the rooms that move numbers but do not make them (`UNHASHED`).
+Files of the user's own that a job refers to (`fgrad.plugins`) are followed and hashed the same way.
 """
 
 import ast
@@ -16,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
+from fgrad import plugins
 from fgrad.errors import ConfigError
 from fgrad.store.syntax import plain, silenced
 
@@ -57,7 +59,6 @@ class _Module:
     types: dict[int, set[str]] = field(default_factory=dict)
 
 
-@cache
 def fingerprint(*references: str | Path) -> str:
     """Hash of all code that the given definitions may run.
 
@@ -73,6 +74,12 @@ def fingerprint(*references: str | Path) -> str:
     Raises:
         UnknownReferenceError: if there is no such module or definition.
     """
+    _follow_plugins()
+    return _fingerprint(*references)
+
+
+@cache
+def _fingerprint(*references: str | Path) -> str:
     parts = [f"{module}:{name} {_hash(module, name)}" for module, name in closure(*references)]
     parts += [_digest(_script(Path(one))) for one in references if _is_path(one)]
     return _digest("\n".join(sorted(parts)))
@@ -80,6 +87,7 @@ def fingerprint(*references: str | Path) -> str:
 
 def closure(*references: str | Path) -> frozenset[Key]:
     """The definitions, as module and name, that the given ones may run; raises as `fingerprint`."""
+    _follow_plugins()
     return frozenset().union(*map(_closure, references))
 
 
@@ -138,7 +146,9 @@ def lines(module: str, name: str) -> Iterator[range]:
 
 @cache
 def path_of(module: str) -> Path | None:
-    """File of a module of the package; ``None`` if there is none."""
+    """File of a module of the package or of a file in use; ``None`` if there is none."""
+    if module.startswith(f"{plugins.PACKAGE}."):
+        return plugins.path_of(module)
     if module.split(".", maxsplit=1)[0] != NAME:
         return None
     path = PACKAGE.joinpath(*module.split(".")[1:])
@@ -148,8 +158,19 @@ def path_of(module: str) -> Path | None:
 
 def clear() -> None:
     """Forget what was read of files, which may have been edited since."""
-    for cached in (fingerprint, _closure, _parsed, _hash, _used, path_of):
+    for cached in (_fingerprint, _closure, _parsed, _hash, _used, path_of):
         cached.cache_clear()
+
+
+_followed_plugins: object = None
+
+
+def _follow_plugins() -> None:
+    """Read anew what other files may be in use for."""
+    global _followed_plugins
+    if _followed_plugins is not plugins.state():
+        clear()
+        _followed_plugins = plugins.state()
 
 
 def _is_path(reference: str | Path) -> bool:
@@ -159,6 +180,8 @@ def _is_path(reference: str | Path) -> bool:
 def _counts(module: str, name: str) -> bool:
     """Whether a definition can change a number."""
     inner = module.removeprefix(f"{NAME}.")
+    if module.startswith(f"{plugins.PACKAGE}."):
+        return path_of(module) is not None
     if path_of(module) is None or inner.endswith("registry"):
         return False
     if _within(inner, UNHASHED):
@@ -202,7 +225,7 @@ def _parsed(path: Path) -> _Module:
         names = _bound(statement)
         if isinstance(statement, ast.Import | ast.ImportFrom):
             _check_import(path, statement)
-            for name, key in _imported(statement).items():
+            for name, key in _imported(statement, path).items():
                 (parsed.imports if _is_own(key) else parsed.foreign)[name] = key
         elif names:
             for name in names:
@@ -224,13 +247,17 @@ def _called(node: ast.expr) -> ast.expr:
 
 def _check_import(path: Path, statement: ast.Import | ast.ImportFrom) -> None:
     """Refuse what would not be followed."""
-    if not isinstance(statement, ast.ImportFrom) or not path.is_relative_to(PACKAGE):
+    if not isinstance(statement, ast.ImportFrom):
         return
-    every = any(a.name == "*" for a in statement.names) and _is_own((statement.module or "", ""))
+    module = statement.module or ""
+    beside = plugins.module_beside(path, module)
+    if not beside and not path.is_relative_to(PACKAGE):
+        return
+    every = any(a.name == "*" for a in statement.names) and (beside or _is_own((module, "")))
     if statement.level or every:
         raise UnknownReferenceError(
-            f"{path}, line {statement.lineno}: relative imports and * cannot be followed; "
-            f"from {NAME}.… import names"
+            f"{path.name if beside else path}, line {statement.lineno}: relative imports and * "
+            f"cannot be followed; from {module if beside else f'{NAME}.…'} import names"
         )
 
 
@@ -254,20 +281,24 @@ def _stored(node: ast.AST) -> list[str]:
     return [n.id for n in names if isinstance(n.ctx, ast.Store)]
 
 
-def _imported(statement: ast.Import | ast.ImportFrom) -> dict[str, Key]:
-    """What names an import binds."""
+def _imported(statement: ast.Import | ast.ImportFrom, path: Path | None) -> dict[str, Key]:
+    """What names an import binds in a file."""
+
+    def meant(module: str) -> str:
+        return (path and plugins.module_beside(path, module)) or module
+
     if isinstance(statement, ast.Import):
         first = {a.name: a.name.partition(".")[0] for a in statement.names}
         return {
-            a.asname or first[a.name]: (a.name if a.asname else first[a.name], "")
+            a.asname or first[a.name]: (meant(a.name if a.asname else first[a.name]), "")
             for a in statement.names
         }
     module = "." * statement.level + (statement.module or "")
-    return {a.asname or a.name: (module, a.name) for a in statement.names}
+    return {a.asname or a.name: (meant(module), a.name) for a in statement.names}
 
 
 def _is_own(key: Key) -> bool:
-    return key[0].split(".", maxsplit=1)[0] == NAME
+    return key[0].split(".", maxsplit=1)[0] in (NAME, plugins.PACKAGE)
 
 
 def _statements(module: str, name: str) -> list[ast.stmt]:
@@ -325,7 +356,8 @@ def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> lis
     whole = ast.Module(statements, [])
     for node in ast.walk(whole):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.update({n: key for n, key in _imported(node).items() if _is_own(key)})
+            bound = _imported(node, path_of(module))
+            imports.update({n: key for n, key in bound.items() if _is_own(key)})
     found: list[Key] = []
     inner: set[int] = set()
     for node in ast.walk(whole):
