@@ -41,7 +41,9 @@ def parts(reference: str) -> tuple[str, str]:
     """
     found = REFERENCE.fullmatch(reference)
     if found is None or not found[2].isidentifier() or not Path(found[1]).stem.isidentifier():
-        raise ConfigError(f"{reference}: a file and a name in it are needed, such as my_file.py:name")
+        raise ConfigError(
+            f"{reference}: a file and a name in it are needed, such as my_file.py:name"
+        )
     return found[1], found[2]
 
 

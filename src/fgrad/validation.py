@@ -4,7 +4,14 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from fgrad import plugins
@@ -40,11 +47,14 @@ def one_of(kind: str, names: Iterable[str], own: bool = False) -> AfterValidator
     Args:
         kind: what is named, in words.
         names: those that are known.
-        own: whether it may be a reference to a file of the user's own, see `fgrad.plugins`.
+        own: whether it may be a reference to a file of the user's own, see `fgrad.plugins`; in a
+            table it is the name alone, one of ``own`` in the context of the validation.
     """
     allowed = (*names, *(["file.py:name"] if own else []))
 
-    def check(value: str) -> str:
+    def check(value: str, info: ValidationInfo) -> str:
+        if own and value in (info.context or {}).get("own", ()):
+            return value
         if own and plugins.is_reference(value):
             try:
                 plugins.parts(value)
@@ -60,19 +70,20 @@ def one_of(kind: str, names: Iterable[str], own: bool = False) -> AfterValidator
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
+def validate(model: type[M], values: Mapping[str, Any], where: str, own: Iterable[str] = ()) -> M:
     """The model with these values.
 
     Args:
         model: what to build.
         values: its fields.
         where: named in front of every message.
+        own: names of the user's own that may stand in them.
 
     Raises:
         ConfigError: a line for each of the first wrong values.
     """
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={"own": tuple(own)})
     except ValidationError as error:
         raise ConfigError(describe(where, error)) from None
 

@@ -28,6 +28,7 @@ from fgrad.options.functions import (
     FunctionTask,
     UnratedFunctionRun,
 )
+from fgrad.plugins import short
 from fgrad.problems.registry import FUNCTIONS
 from fgrad.store.context import Context, Progress, Result
 
@@ -197,8 +198,11 @@ def _result(
     columns: dict[str, npt.NDArray[np.generic]],
     stops: list[dict[str, Any]],
 ) -> Result:
-    fixed = {"function": run.function, "n": run.n, "gradient": run.gradient, "k": run.k}
+    function, shown = FUNCTIONS[run.function], short(run.function)
+    fixed = {"function": shown, "n": run.n, "gradient": run.gradient, "k": run.k}
     facts = {"device": "cpu", "threads": 1, "stop": stops}
+    if shown != run.function:  # known to nobody else
+        facts |= {"minimum": function.minimum(run.n), "degenerate": function.degenerate_n == run.n}
     return Result(fixed | {"angle_deg": None, "lr": run.lr} | columns, facts)
 
 

@@ -9,10 +9,11 @@ from fgrad.gradients.registry import FACTORS, SAMPLERS
 from fgrad.options.base import Count, Degrees, JobOptions, Rate, Seed, Several, Unique
 from fgrad.options.gradient import GradientTask
 from fgrad.options.search import SearchOptions
+from fgrad.plugins import is_reference
 from fgrad.problems.registry import FUNCTIONS
 from fgrad.validation import one_of
 
-FunctionName = Annotated[str, one_of("function", FUNCTIONS)]
+FunctionName = Annotated[str, one_of("function", FUNCTIONS, own=True)]
 
 
 class FunctionTask(GradientTask):
@@ -43,7 +44,8 @@ class FunctionTask(GradientTask):
             raise ValueError(
                 f"gradient {self.gradient}: at angles the sampler {self.how.sampler} has no effect"
             )
-        only = FUNCTIONS[self.function].only_n
+        own = is_reference(self.function)  # which is looked at when there is torch
+        only = None if own else FUNCTIONS[self.function].only_n
         if only is not None and self.n != only:
             raise ValueError(f"function {self.function} is defined for n = {only}")
         if self.angle and self.n < 2:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from fgrad.options.search import FRESH, SearchOptions
 from fgrad.paper.tables.digits import shortest
+from fgrad.plugins import short
 
 if TYPE_CHECKING:
     from fgrad.plan.sections import Config, Experiment
@@ -46,7 +47,7 @@ def _direct(config: "Config") -> str:
 def functions(config: "Config") -> str:
     """Dimensions, seeds and steps."""
     section = config.functions
-    steps = ", ".join(f"{section.steps[name]:,} on {name}" for name in section.functions)
+    steps = ", ".join(f"{section.steps[name]:,} on {short(name)}" for name in section.functions)
     return (
         f"n = {min(section.n):,} to {max(section.n):,}, {_seeds(section.seeds)}, "
         f"at most {steps} steps, {_rates(config, 'functions')}."
@@ -126,7 +127,11 @@ def facts(config: "Config") -> dict[str, dict[str, str]]:
             "exact_samples": f"{config.quality.exact.samples:,}",
         },
         "functions": _averages(len(config.functions.seeds))
-        | {"steps": ", ".join(f"{steps[name]:,} ({name})" for name in config.functions.functions)},
+        | {
+            "steps": ", ".join(
+                f"{steps[name]:,} ({short(name)})" for name in config.functions.functions
+            )
+        },
         "angles": _averages(len(config.angles.seeds))
         | {
             "samples": f"{config.angles.samples:,}",

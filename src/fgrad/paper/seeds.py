@@ -1,6 +1,6 @@
 """One row for each seed of a descent or a training: what claims are decided from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,19 @@ def _clock(path: str) -> tuple[Floats, Floats]:
 def of_descents(path: str) -> pd.DataFrame:
     """A row for each seed and angle of a job, see `functions`."""
     made = parquet.provenance(path)
-    return by_seed(parquet.read(path), made["stop"]).assign(allowed=made["run"]["steps"])
+    return by_seed(parquet.read(path), made).assign(allowed=made["run"]["steps"])
 
 
-def by_seed(frame: pd.DataFrame, stopped: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """A row for each seed and angle of descents with one rate, and where and why they stopped."""
+def by_seed(frame: pd.DataFrame, made: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each seed and angle of descents with one rate, and where and why they stopped.
+
+    Args:
+        frame: of the descents.
+        made: what is known of their job.
+    """
+    stopped = made["stop"]
+    if "source" in frame:
+        stopped = [stop for stop in stopped if stop["source"] == frame["source"].iloc[0]]
     stops = pd.DataFrame(stopped).astype({"angle_deg": float})
     groups = frame.groupby([*SETTING, "seed"], dropna=False, sort=False)["value"]
     with np.errstate(invalid="ignore"):
@@ -83,7 +91,7 @@ def by_seed(frame: pd.DataFrame, stopped: Sequence[dict[str, Any]]) -> pd.DataFr
     # A diverged seed has no finite value to average: infinity keeps it visible in every mean.
     seeds["final"] = seeds["final"].fillna(np.inf)
     seeds = seeds.merge(stops, on=["angle_deg", "seed"])
-    minimum, degenerate = known(frame)
+    minimum, degenerate = known(made)
     for reason in ("completed", "stalled", "diverged"):
         seeds[reason] = seeds["stop"] == reason
     seeds["gap"] = seeds["final"] - minimum
@@ -111,9 +119,15 @@ def of_training(path: str) -> pd.DataFrame:
     return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
 
 
-def known(frame: pd.DataFrame) -> tuple[float, bool]:
-    """Minimum of the function of a run, and whether it is constant in that dimension."""
-    function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
+def known(made: Mapping[str, Any]) -> tuple[float, bool]:
+    """Minimum of the function of a job, and whether it is constant in that dimension.
+
+    Args:
+        made: what is known of the job; of a function of the user's own that says it.
+    """
+    if "minimum" in made:
+        return made["minimum"], made["degenerate"]
+    function, n = FUNCTIONS[made["run"]["function"]], made["run"]["n"]
     return function.minimum(n), function.degenerate_n == n
 
 

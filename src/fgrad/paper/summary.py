@@ -193,7 +193,7 @@ def _quality(path: str) -> pd.DataFrame:
 
 def _curve(path: str) -> pd.DataFrame:
     frame = parquet.read(path)
-    minimum, degenerate = seeds.known(frame)
+    minimum, degenerate = seeds.known(parquet.provenance(path))
     parts = []
     for _, part in frame.groupby("angle_deg", dropna=False, sort=False):
         table = part.pivot(index="step", columns="seed", values="value").astype(float)
@@ -253,8 +253,7 @@ def _of_rates(path: str) -> pd.DataFrame:
         frame = parquet.read(path)
         parts = []
         for source, own in frame.groupby("source", sort=False):
-            stops = [stop for stop in made["stop"] if stop["source"] == source]
-            parts.append(_of_descents(own, stops).assign(source=source))
+            parts.append(_of_descents(own, made).assign(source=source))
         return pd.concat(parts, ignore_index=True)
     own = seeds.of_training(path).drop(columns="n").rename(columns={"val_loss": "value"})
     own["value"] = own["value"].where(~own["diverged"].astype(bool), np.inf)
@@ -262,9 +261,9 @@ def _of_rates(path: str) -> pd.DataFrame:
     return _with_log_gap(own, 0.0).assign(source=Path(path).parent.name, degenerate=False)
 
 
-def _of_descents(frame: pd.DataFrame, stops: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _of_descents(frame: pd.DataFrame, made: Mapping[str, Any]) -> pd.DataFrame:
     """A row for each seed of a row's descents, the mean of its angles where it has several."""
-    each_seed = seeds.by_seed(frame, stops)
+    each_seed = seeds.by_seed(frame, made)
     by = ["function", "n", "gradient", "k", "lr", "seed"]
     angles = each_seed.groupby("seed")["angle_deg"].nunique().max()
     if angles < 2:

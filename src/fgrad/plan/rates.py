@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -94,12 +94,13 @@ OTHERS = {
 """What else spreadsheets save, by how it begins."""
 
 
-def read_table(path: Path, kind: type[R]) -> list[R]:
+def read_table(path: Path, kind: type[R], own: Iterable[str] = ()) -> list[R]:
     """Rows of a table; rows without a value are skipped, of a learning-rate table not all.
 
     Args:
         path: CSV file with a header.
         kind: what its rows are.
+        own: names of the user's own that may stand in it.
 
     Raises:
         ConfigError: if the file cannot be read, a column is missing or unknown, a value is out of
@@ -132,7 +133,7 @@ def read_table(path: Path, kind: type[R]) -> list[R]:
             continue
         values = {key: value.strip() for key, value in record.items() if value.strip()}
         try:
-            row = validate(kind, values, where)
+            row = validate(kind, values, where, own)
         except ConfigError as error:
             errors += str(error).splitlines()
             continue

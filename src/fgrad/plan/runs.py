@@ -28,6 +28,7 @@ from fgrad.plan.bounds import refuse_many
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.reported import Results, about
 from fgrad.plan.sections import Config, Experiment, QualitySection
+from fgrad.problems.registry import DATASETS, FUNCTIONS, MODELS
 from fgrad.validation import validate
 
 SECTIONS: dict[str, type[JobOptions]] = {
@@ -149,7 +150,16 @@ def load(
 def _use_own(config: Config, directory: Path, folders: Mapping[str, Path]) -> None:
     """Look for the files of the user's own that a configuration refers to, and use them."""
     found: dict[str, dict[str, str]] = {}
-    for one in dict.fromkeys(plugins.references(config.model_dump(mode="json"))):
+    every = list(dict.fromkeys(plugins.references(config.model_dump(mode="json"))))
+    problems = (FUNCTIONS, MODELS, DATASETS)
+    for one, other in product(every, every):
+        if one != other and plugins.short(one) == plugins.short(other):
+            raise ConfigError(f"config: {one}, {other}: two of one name; rename one")
+    for one in every:
+        if any(plugins.short(one) in known for known in problems):
+            raise ConfigError(
+                f"config: {one}: fgrad has a {plugins.short(one)} of its own; rename it"
+            )
         try:
             found[one] = plugins.collect(one, folders.get(one, directory))
         except ConfigError as error:
@@ -178,6 +188,10 @@ class _Joined:
         self.searched = config.learning_rates == "searched"
         self.filled = config.learning_rates == "missing"
         """Whether rates that a table lacks are searched for."""
+        self.references = {
+            plugins.short(one): one for one in plugins.references(config.model_dump(mode="json"))
+        }
+        """Name of what is the user's own → how it is referred to."""
         self.jobs: dict[str, Jobs] = {}
         self.published: dict[str, dict[str, float]] = {}
 
@@ -187,7 +201,7 @@ class _Joined:
         functions, ways = len(section.functions), self.ways()
         refuse_many("config: functions", functions=functions, n=len(section.n), gradients=ways)
         wanted = [
-            (function, n, gradient, k, None)
+            (plugins.short(function), n, gradient, k, None)
             for function in section.functions
             for n in section.n
             for gradient, spec in self.config.gradients.items()
@@ -215,7 +229,7 @@ class _Joined:
         def rows(searched: bool) -> list[_Row]:
             wanted: dict[tuple[Any, ...], tuple[float, ...]] = {}
             for gradient, k in product(section.gradients, section.optimize_k):
-                common = (section.function, section.n, gradient, k)
+                common = (plugins.short(section.function), section.n, gradient, k)
                 one_for_all = self.config.gradients[gradient].aggregation == "projection"
                 if not searched:
                     lacking = any((*common, alpha) not in rates for alpha in section.angle)
@@ -327,8 +341,9 @@ class _Joined:
     ) -> _Row:
         function, n, gradient, k, alpha = key
         section = self.config.functions
-        task = {"function": function, "n": n, "gradient": gradient, "k": k, "angle": angle}
-        task |= {"steps": section.steps[function], "patience": section.patience}
+        named = self.references.get(function, function)
+        task = {"function": named, "n": n, "gradient": gradient, "k": k, "angle": angle}
+        task |= {"steps": section.steps[named], "patience": section.patience}
         task |= {"mode": section.mode, "approach": self.approach(gradient)}
         degrees = "" if alpha is None else f"_a{_degrees(alpha)}"
         name = f"{function}/n{n}/{_method(gradient, k)}{degrees}"
@@ -354,7 +369,7 @@ class _Joined:
 
     def table(self, file: str, kind: type[Row]) -> tuple[Path, dict[Any, float]]:
         path = self.directory / file
-        return path, {row.key: row.lr for row in read_table(path, kind)}
+        return path, {row.key: row.lr for row in read_table(path, kind, self.references)}
 
     def refuse_missing(
         self, path: Path, kind: type[Row], keys: Iterable[Any], rates: dict[Any, float]

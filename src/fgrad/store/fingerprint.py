@@ -162,15 +162,14 @@ def clear() -> None:
         cached.cache_clear()
 
 
-_followed_plugins: object = None
+_FOLLOWED: dict[str, object] = {}
 
 
 def _follow_plugins() -> None:
-    """Read anew what other files may be in use for."""
-    global _followed_plugins
-    if _followed_plugins is not plugins.state():
+    """Forget what was read if other files of the user's own are in use now."""
+    if _FOLLOWED.get("state") is not plugins.state():
         clear()
-        _followed_plugins = plugins.state()
+        _FOLLOWED["state"] = plugins.state()
 
 
 def _is_path(reference: str | Path) -> bool:

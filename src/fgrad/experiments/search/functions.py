@@ -15,6 +15,7 @@ from fgrad.experiments.search import study
 from fgrad.experiments.search.select import Outcome, Scale
 from fgrad.experiments.seeds import repeat_seeds
 from fgrad.options.functions import FunctionSearch
+from fgrad.plugins import short
 from fgrad.problems.functions import resolution
 from fgrad.problems.registry import FUNCTIONS
 from fgrad.store.context import Context, Result
@@ -57,6 +58,7 @@ def compute(search: FunctionSearch, context: Context) -> Result:
     angle_deg = search.angle[0] if len(search.angle) == 1 else None
     names = ("function", "n", "gradient", "k")
     row = {name: getattr(search, name) for name in names} | {"angle_deg": angle_deg}
+    row["function"] = short(search.function)
     result = study.carry_out(search, row, "cpu", evaluate, search.evaluations, scale, context)
     return replace(result, facts=result.facts | {"seeds": seeds, "device": "cpu", "threads": 1})
 
