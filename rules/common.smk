@@ -203,5 +203,11 @@ def search_of(wildcards):
 
 
 def data_of(wildcards):
-    """The data set of a training or of a search for its rate."""
-    return f"results/data/{job_of(wildcards).options['dataset']}-{FORMAT}.pt"
+    """The data set of a training or of a search for its rate; one of the user's own reads itself."""
+    name = job_of(wildcards).options["dataset"]
+    return [] if plugins.is_reference(name) else [f"results/data/{name}-{FORMAT}.pt"]
+
+
+def data_from(wildcards):
+    """What the data of a job is read from."""
+    return (data_of(wildcards) or [str(data_dir())])[0]

@@ -48,7 +48,7 @@ rule search_function:
 # A search that is ended by the limit goes on from its journal when it is started again.
 rule search_network:
     input:
-        lambda wildcards: needed(wildcards, data_of(wildcards)),
+        lambda wildcards: needed(wildcards, *data_of(wildcards)),
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -64,7 +64,8 @@ rule search_network:
         gpu=gpus,
     params:
         run=search_in_flight,
-        data=lambda wildcards, output: data_of(wildcards),
+        sources=sources_of,
+        data=lambda wildcards, output: data_from(wildcards),
     message:
         "4.4, 4.5: search for a learning rate, {wildcards.section}/{wildcards.name}"
     script:

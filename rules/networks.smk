@@ -26,7 +26,7 @@ rule prepare_data:
 
 rule train_network:
     input:
-        lambda wildcards: needed(wildcards, data_of(wildcards), *search_of(wildcards)),
+        lambda wildcards: needed(wildcards, *data_of(wildcards), *search_of(wildcards)),
     output:
         "results/runs/{section}/{name}.parquet",
     log:
@@ -43,7 +43,7 @@ rule train_network:
     params:
         run=run_of,
         sources=sources_of,
-        data=lambda wildcards, output: data_of(wildcards),
+        data=lambda wildcards, output: data_from(wildcards),
         search=lambda wildcards, output: search_of(wildcards),
     message:
         "4.4, 4.5: training, {wildcards.section}/{wildcards.name}"

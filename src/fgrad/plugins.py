@@ -129,13 +129,14 @@ class _InUse:
         return None if self.folder is None else Path(self.folder.name)
 
     def lay_out(self, sources: Mapping[str, str]) -> None:
+        sources = dict(sources)
         self.forget()
         self.folder = TemporaryDirectory(prefix="fgrad-own-")
         for file, text in sources.items():
             path = Path(self.folder.name, file)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        self.sources = dict(sources)
+        self.sources = sources
         sys.path.insert(0, self.folder.name)
 
     def forget(self) -> None:
@@ -147,7 +148,9 @@ class _InUse:
             if str(getattr(module, "__file__", None)).startswith(where):
                 del sys.modules[name]
         self.modules.clear()
+        self.sources.clear()
         self.folder.cleanup()
+        self.folder = None
 
 
 _in_use = _InUse()
@@ -163,6 +166,11 @@ def use(sources: Mapping[str, str]) -> None:
     if dict(sources).items() <= _in_use.sources.items():
         return
     _in_use.lay_out(_in_use.sources | dict(sources))
+
+
+def in_use() -> dict[str, str]:
+    """All sources that are in use, for a process that is to use them too."""
+    return dict(_in_use.sources)
 
 
 def follow(values: object) -> dict[str, str]:
@@ -231,6 +239,11 @@ def load(reference: str) -> Any:
 
 
 def _import(reference: str, path: Path) -> ModuleType:
+    for file in _in_use.sources:
+        name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        there = str(getattr(sys.modules.get(name), "__file__", ""))
+        if file != path.name and name in sys.modules and not there.startswith(str(path.parent)):
+            raise ConfigError(f"{reference}: {file}: another module is called {name}; rename it")
     spec = spec_from_file_location(f"{PACKAGE}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

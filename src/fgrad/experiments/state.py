@@ -41,9 +41,12 @@ def build(model: str, dataset: str, width: int | None, reduce: int, seed: int) -
     The same parameters on every device; the global generator is left as it was.
     """
     data = DATASETS[dataset]
+    # one of the user's own need not know what it is not asked for
+    sizes = {"width": width} if width is not None else {}
+    sizes |= {"reduce": reduce} if reduce != 1 else {}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(seed, "parameters"))
-        chain: nn.Sequential = MODELS[model](data.channels, data.size, data.classes, width, reduce)
+        chain: nn.Sequential = MODELS[model](data.channels, data.size, data.classes, **sizes)
     return chain
 
 

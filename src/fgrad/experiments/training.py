@@ -16,6 +16,7 @@ from fgrad.experiments import gpus
 from fgrad.experiments.device import choose_device, profiler, settings
 from fgrad.experiments.state import PARTS, Data, Epoch, State
 from fgrad.options.networks import LOST, TrainRun
+from fgrad.plugins import short
 from fgrad.problems.data import load
 from fgrad.store import files, identity, log
 from fgrad.store.checkpoints import Checkpoint
@@ -58,6 +59,7 @@ def compute(run: TrainRun, context: Context) -> Result:
     }
     named = {"experiment", "model", "width", "dataset", "gradient", "k", "lr", "seed"}
     columns |= run.model_dump(include=named) | {"epoch": np.arange(len(trained.epochs))}
+    columns |= {"model": short(run.model), "dataset": short(run.dataset)}
     facts = {"threads": run.threads, "stop": trained.stop, "n": trained.n}
     return Result(columns, gpus.facts(device) | facts)
 

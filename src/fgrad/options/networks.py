@@ -11,14 +11,15 @@ from fgrad.gradients.registry import LAWS, MODES
 from fgrad.options.base import Count, JobOptions, Name, Rate, Seed, Threads
 from fgrad.options.gradient import Derivatives, GradientTask
 from fgrad.options.search import SearchOptions
+from fgrad.plugins import is_reference
 from fgrad.problems.registry import DATASETS, MODELS
 from fgrad.validation import one_of
 
 LOST = 10.0
 """A validation loss of this much or NaN ends a run."""
 
-ModelName = Annotated[str, one_of("model", MODELS)]
-DatasetName = Annotated[str, one_of("dataset", DATASETS)]
+ModelName = Annotated[str, one_of("model", MODELS, own=True)]
+DatasetName = Annotated[str, one_of("dataset", DATASETS, own=True)]
 
 
 def _device(name: str) -> str:
@@ -83,7 +84,7 @@ class TrainTask(TrainOptions, GradientTask):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.width is not None and self.model != "fc":
+        if self.width is not None and self.model != "fc" and not is_reference(self.model):
             raise ValueError(f"width = {self.width}: model {self.model} has none, only fc")
         if self.how.sampler == "angle":
             raise ValueError("tangents at an angle are for sections 4.1 to 4.3")

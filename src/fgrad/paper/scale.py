@@ -105,6 +105,10 @@ def _rates(config: "Config", section: str) -> str:
     return f"published learning rates{of}{also.replace('it has', 'there are')}"
 
 
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(map(short, names))
+
+
 def _seeds(seeds: tuple[int, ...]) -> str:
     return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
 
@@ -180,7 +184,7 @@ def _experiment(one: "Experiment") -> str:
     sizes = ", ".join(map(str, one.widths))
     widths = f" of width{'s' * (len(one.widths) > 1)} {sizes}" if sizes else ""
     return (
-        f"{', '.join(one.models)}{widths}{reduced} on {', '.join(one.datasets)}, "
+        f"{_names(one.models)}{widths}{reduced} on {_names(one.datasets)}, "
         f"at most {one.epochs} epoch{'s' * (one.epochs != 1)}, {_seeds(one.seeds)}"
     )
 
@@ -188,7 +192,7 @@ def _experiment(one: "Experiment") -> str:
 def _search(options: SearchOptions, networks: "Experiment | None" = None) -> str:
     low, high = options.range
     of = networks.rates_of if networks else None
-    on = f" on {', '.join(networks.datasets)}" if networks else ""
+    on = f" on {_names(networks.datasets)}" if networks else ""
     return (
         f"{options.evaluations} learning rates from {shortest(low)} to {shortest(high)} for each "
         f"row{on}, seed {options.seed}; compared on {FRESH} fresh seeds with the published rates"

@@ -263,7 +263,8 @@ class _Joined:
             seeds=len(section.seeds),
         )
         rows, keys = [], []
-        for model, dataset in product(section.models, section.datasets):
+        of = product(map(plugins.short, section.models), map(plugins.short, section.datasets))
+        for model, dataset in of:
             for width in (section.widths if model == "fc" else ()) or (None,):
                 for gradient, spec in self.config.gradients.items():
                     for k in spec.k or (None,):
@@ -355,6 +356,7 @@ class _Joined:
         for_tangents = {"mode", "perturb", "sampling", "chunk"} if k is None else set()
         task = {option: value for option, value in options.items() if option not in for_tangents}
         task |= dict(zip(NetworkRow.columns(), key, strict=True))
+        task |= {one: self.references.get(task[one], task[one]) for one in ("model", "dataset")}
         size = "" if width is None else f"_w{width}"
         file = f"{model}{size}/{dataset}/{_method(gradient, k)}"
         where = f"config: networks.{name}"

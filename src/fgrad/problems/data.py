@@ -46,14 +46,18 @@ def load(
 
     Args:
         name: data set.
-        source: a prepared file or a folder of published files; none for ``mnist5k``.
+        source: a prepared file or a folder of published files; none for ``mnist5k``; what a data
+            set of the user's own is read from.
         device: where the samples go.
 
     Raises:
         ConfigError: the source is missing, damaged or of another data set.
     """
     dataset = named(name)
-    if source is None or source.is_dir() or not (name in PUBLISHED or source.is_file()):
+    if dataset.read is not None:
+        raw = dict(dataset.read(source))
+        check(name, name, raw)
+    elif source is None or source.is_dir() or not (name in PUBLISHED or source.is_file()):
         raw = READERS["published"](name, source)
     else:
         raw = prepared(name, source)

@@ -6,10 +6,17 @@ These facts define the numbers of a training. Where the published files are is a
 Source: the paper, sections 4.4 and 4.5 (splits, normalisation, batches).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fgrad.errors import ConfigError
+from fgrad.plugins import is_reference
 from fgrad.problems.registry import DATASETS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1
 """Of the files that `fgrad.problems.published.prepare` writes; one of another is refused."""
@@ -32,6 +39,8 @@ class Dataset:
         classes: number of classes.
         checksum: of the raw tensors, see `fgrad.problems.data.checksum`; empty where the published
             files have their own.
+        read: of a data set of the user's own: folder of the published data or ``None`` → raw
+            tensors as `fgrad.problems.published.read` gives them.
     """
 
     channels: int
@@ -45,11 +54,12 @@ class Dataset:
     flips: bool = False
     classes: int = 10
     checksum: str = ""
+    read: "Callable[[Path | None], Mapping[str, Tensor]] | None" = None
 
 
 def named(name: str) -> Dataset:
     """The data set of a name; raises ConfigError if there is none."""
-    if name not in DATASETS:
+    if name not in DATASETS and not is_reference(name):
         raise ConfigError(f"unknown data set {name}; allowed: {', '.join(DATASETS)}")
     return DATASETS[name]
 

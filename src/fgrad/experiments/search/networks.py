@@ -9,7 +9,7 @@ Source: the paper, sections 4.4 and 4.5 and their learning-rate search.
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial
 
+from fgrad import plugins
 from fgrad.experiments import gpus
 from fgrad.experiments.device import choose_device, settings
 from fgrad.experiments.search import study
@@ -30,6 +31,7 @@ from fgrad.experiments.seeds import repeat_seeds
 from fgrad.experiments.state import Data
 from fgrad.experiments.training import checkpoint_of, train
 from fgrad.options.networks import NetworkSearch, TrainRun, TrainTask
+from fgrad.plugins import short
 from fgrad.problems.data import load
 from fgrad.problems.registry import DATASETS
 from fgrad.store import interrupts, log
@@ -84,6 +86,7 @@ def _carry_out(search: NetworkSearch, context: Context) -> Result:
 
     names = ("experiment", "model", "width", "dataset", "gradient", "k")
     row = {name: getattr(search, name) for name in names}
+    row |= {"model": short(search.model), "dataset": short(search.dataset)}
     scale = Scale(0.0, math.log(DATASETS[search.dataset].classes))
     result = study.carry_out(search, row, device.type, evaluate, search.generation, scale, context)
     facts = {"seeds": [seed], "threads": search.threads} | gpus.facts(device)
@@ -118,7 +121,7 @@ def _trained(works: list[Work], in_flight: int) -> Iterator[tuple[TrainRun, Outc
         return
     workers = min(in_flight, len(works))
     waiting, error = iter(works), None
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (plugins.in_use(),))
     with pool, _ended_with_it():
         flying: dict[Future[Outcome], TrainRun] = {}
         while True:
@@ -147,8 +150,11 @@ def _ended_with_it() -> Iterator[None]:
         raise
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed must not train beside the search that goes on."""
+def _begin(sources: Mapping[str, str]) -> None:
+    """A worker has its parent's files of the user's own; if that is killed, it must not train
+    beside the search that goes on.
+    """
+    plugins.use(sources)
     parent = parent_process()
 
     def wait() -> None:
