@@ -123,13 +123,19 @@ def result(project: Project, name: str) -> Path:
 
 
 WAYS: list[Callable[[Project], tuple[str, ...]]] = [
-    records_deleted, touched, copied_over, copied_over_and_older, copied_over_and_of_the_future,
-    of_another_branch, damaged, foreign, foreign_triggers, without_params, edited_while_queued,
-    deleted, failed,
+    touched, copied_over, foreign, edited_while_queued, deleted,
+]  # fmt: skip
+MORE: list[Callable[[Project], tuple[str, ...]]] = [
+    records_deleted, copied_over_and_older, copied_over_and_of_the_future, of_another_branch,
+    damaged, foreign_triggers, without_params, failed,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize(
+    "way",
+    [*WAYS, *(pytest.param(way, marks=pytest.mark.slow) for way in MORE)],
+    ids=lambda way: way.__name__,
+)
 def test_a_stale_run_is_scheduled_and_no_other(way, project):
     options = way(project)
     output = project.run(options=(*options, "--dry-run"))
@@ -147,7 +153,7 @@ def fewer(project: Project) -> None:
     )
 
 
-@pytest.mark.parametrize("lost", ["touched", "deleted"])
+@pytest.mark.parametrize("lost", ["touched", pytest.param("deleted", marks=pytest.mark.slow)])
 def test_a_summary_knows_which_runs_it_is_of(project, lost):
     """Fewer runs, whose list Snakemake has forgotten or taken for the old one."""
     fewer(project)
@@ -161,6 +167,7 @@ def test_a_summary_knows_which_runs_it_is_of(project, lost):
     assert not ((frame["gradient"] == "fg-mean") & (frame["k"] == 2)).any()
 
 
+@pytest.mark.slow
 def test_a_summary_knows_the_rate_it_is_of(project):
     restored(project)
     planned = project.planned()
