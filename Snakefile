@@ -16,6 +16,7 @@ if ALONE:
 include: "rules/start.smk"
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/own.smk"
 include: "rules/quality.smk"
 include: "rules/functions.smk"
 include: "rules/networks.smk"

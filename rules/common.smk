@@ -11,7 +11,7 @@ from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.plan import handed, read
+from fgrad.plan import handed, own, read
 from fgrad.plan import runs as settings
 from fgrad.plan.status import Status
 from fgrad.problems.datasets import FORMAT
@@ -149,9 +149,25 @@ def is_forced():
     return told.forceall or told.forcerun or told.forcetargets
 
 
+def own_of(wildcards):
+    """What a trial is of: its first job's."""
+    for section, name in RUNS.names():
+        job = RUNS.jobs[section][name]
+        for one in own.used(job.options):
+            if one.name == wildcards.own:
+                return vars(one), job.sources
+    raise WorkflowError(f"the configuration refers to no {wildcards.own}")
+
+
 def sources_of(wildcards, output):
     """Texts of the files of the user's own that its options refer to."""
     return job_of(wildcards).sources
+
+
+def tries_of(wildcards):
+    """What of the user's own is tried before a job that uses it."""
+    options = job_of(wildcards).options
+    return [f"results/own/{one.name}.txt" for one in own.used(options)]
 
 
 def needed(wildcards, *paths):
@@ -160,7 +176,7 @@ def needed(wildcards, *paths):
     if HANDED is not None:
         return paths
     if key in STATUS.stale:
-        return [*paths, stamp_for(settings.result_file(*key))]
+        return [*paths, *tries_of(wildcards), stamp_for(settings.result_file(*key))]
     paths = [ancient(path) for path in paths] if is_forced() or compared() else []
     return [*paths, *stamp_for_none()]
 

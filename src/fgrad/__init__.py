@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         full_forward_mode,
     )
     from fgrad.gradients.perturbation import Perturbation
+    from fgrad.problems.datasets import Dataset
+    from fgrad.problems.functions import Function
     from fgrad.problems.registry import DATASETS, FUNCTIONS, MODELS
     from fgrad.store.loading import load
     from fgrad.store.parquet import provenance
@@ -45,6 +47,8 @@ __all__ = [
     "MODELS",
     "Approach",
     "ConfigError",
+    "Dataset",
+    "Function",
     "Perturbation",
     "aggregations",
     "backpropagation",
@@ -74,6 +78,8 @@ _WHERE = {
     "MODELS": "problems.registry",
     "load": "store.loading",
     "provenance": "store.parquet",
+    "Dataset": "problems.datasets",
+    "Function": "problems.functions",
     "ConfigError": "errors",
 }
 """Public name → the module that defines it, below this one."""

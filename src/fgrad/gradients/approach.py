@@ -20,8 +20,8 @@ class Approach:
         aggregation: how directional derivatives become a gradient: a name, or a function
             ``(tangents [*T, k, n], derivatives [*T, *B, k]) → coefficients [*T, *B, k]``, itself or
             as ``file.py:name``; ``None`` is backpropagation, ∇f itself.
-        sampler: where the tangents come from: a name, or a function ``(size, generator, *, dtype) →
-            tangents`` as in `fgrad.gradients.tangents`, itself or as ``file.py:name``.
+        sampler: where the tangents come from: a name, or a function ``(size [*, k, n], generator,
+            *, dtype) → tangents [*, k, n]``, itself or as ``file.py:name``.
         normalize: normalise each tangent.
         independent: redraw the tangents until they are linearly independent.
         scale: divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖.

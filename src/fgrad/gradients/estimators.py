@@ -159,6 +159,8 @@ def draw(
     if approach.sampler == "orthogonal":
         options["max_length"] = approach.max_length
     sampler = SAMPLERS.of(approach.sampler)
+    if approach.sampler not in SAMPLERS:
+        sampler = _one_by_one(sampler)
     v: Tensor = sampler(size, generator, dtype=dtype, **options)
     if approach.independent:
         if size[-2] > size[-1]:
@@ -170,6 +172,17 @@ def draw(
                 while not independent(one):
                     one.copy_(sampler(size[-2:], g, dtype=dtype, **options))
     return v / v.norm(dim=-1, keepdim=True) if approach.normalize else v
+
+
+def _one_by_one(sampler: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A sampler of the user's own, which knows one generator."""
+
+    def sampled(size: tuple[int, ...], generator: Generators, *, dtype: torch.dtype) -> Tensor:
+        if isinstance(generator, torch.Generator):
+            return sampler(size, generator, dtype=dtype)
+        return torch.stack([sampler(size, one, dtype=dtype) for one in generator])
+
+    return sampled
 
 
 def aggregate(approach: Approach, directions: Tensor, derivatives: Tensor) -> Tensor:

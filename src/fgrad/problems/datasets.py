@@ -40,7 +40,16 @@ class Dataset:
         checksum: of the raw tensors, see `fgrad.problems.data.checksum`; empty where the published
             files have their own.
         read: of a data set of the user's own: folder of the published data or ``None`` → raw
-            tensors as `fgrad.problems.published.read` gives them.
+            tensors: ``train_images`` and ``test_images`` [N, C, H, W], uint8, ``train_labels`` and
+            ``test_labels`` [N], int64; training samples with those for validation.
+
+    Example:
+        >>> def read(folder):
+        ...     images, labels = torch.zeros(30, 1, 8, 8).byte(), torch.arange(30) % 2
+        ...     return {"train_images": images[:20], "train_labels": labels[:20],
+        ...             "test_images": images[20:], "test_labels": labels[20:]}
+        >>> halves = Dataset(channels=1, size=8, mean=(0.5,), std=(0.25,), train=15, val=5, test=10,
+        ...                  batch=5, classes=2, read=read)
     """
 
     channels: int
