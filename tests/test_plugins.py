@@ -11,10 +11,13 @@ import torch
 import fgrad
 from fgrad import jobs, plugins
 from fgrad.errors import ConfigError
+from fgrad.experiments import descent
+from fgrad.gradients import stateful
 from fgrad.options.functions import FunctionRun
 from fgrad.options.networks import TrainRun
 from fgrad.store import fingerprint as fp
 from fgrad.store import parquet
+from fgrad.store.context import Context
 
 GRADIENTS = '''
 """Own aggregations."""
@@ -252,3 +255,81 @@ def test_an_own_model_and_data_set(folder):
     assert set(frame["model"]) == {"small"}
     assert set(frame["dataset"]) == {"steps"}
     assert frame["test_accuracy"].iloc[-1] == 1
+
+
+BIASED = '''
+import torch
+
+
+class biased:
+    """Tangents around the last estimate."""
+
+    def __init__(self):
+        self.last = None
+
+    def __call__(self, size, generator, *, dtype):
+        v = torch.randn(size, generator=generator, dtype=dtype)
+        return v if self.last is None else v + 30 * self.last.to(dtype)
+
+    def update(self, estimate):
+        self.last = estimate / estimate.norm()
+'''
+
+
+def cosines(sampler: str, folder: Path, n: int = 64, steps: int = 150) -> list[float]:
+    """Of the estimates of a fixed gradient, step by step."""
+    approach = stateful.begun(fgrad.Approach("projection", sampler))
+    f, x, generator = (lambda x: x.sum(-1)), torch.zeros(n), torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(steps):
+        g = fgrad.forward_gradient(f, x, 2, generator, approach)
+        stateful.told(approach, g)
+        found.append(float(torch.cosine_similarity(g, torch.ones(n), dim=0)))
+    return found
+
+
+def test_a_sampler_that_keeps_state_learns(folder):
+    (folder / "mine.py").write_text(BIASED)
+    learned, fresh = cosines("mine.py:biased", folder), cosines("normal", folder)
+    assert np.mean(learned[-50:]) > 2 * np.mean(fresh)
+
+
+def test_state_is_of_each_seed_and_rate(folder):
+    """Whatever is computed beside it."""
+    (folder / "mine.py").write_text(BIASED)
+    task = run(
+        "x", approach={"aggregation": "projection", "sampler": "mine.py:biased"}, n=16, steps=20
+    )
+    together = descent.descend_all(task, [0.1, 0.2], [0, 1])
+    for i, lr in enumerate((0.1, 0.2)):
+        for j, seed in enumerate((0, 1)):
+            (alone,) = descent.descend_all(task, [lr], [seed])
+            np.testing.assert_array_equal(alone.values[0], together[i].values[j])
+    assert not np.array_equal(together[0].values[0], together[0].values[1])
+
+
+@pytest.mark.parametrize("perturb", ["activations", "weights"])
+def test_a_training_goes_on_with_what_its_sampler_kept(perturb, folder):
+    (folder / "mine.py").write_text(BIASED)
+    whole = {"model": "fc", "width": 8, "dataset": "mnist5k", "gradient": "x", "k": 2, "lr": 0.05}
+    whole |= {
+        "approach": {"aggregation": "projection", "sampler": "mine.py:biased"},
+        "perturb": perturb,
+    }
+    whole |= {"sampling": "explicit"} if perturb == "weights" else {}
+    undisturbed = jobs.carry_out(TrainRun(**whole, epochs=3), folder / "a.parquet")
+
+    def dies(epoch: int, epochs: int) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.carry_out(TrainRun(**whole, epochs=3), folder / "b.parquet", Context(progress=dies))
+    resumed = jobs.carry_out(TrainRun(**whole, epochs=3), folder / "b.parquet")
+    for name in ("train_loss", "val_loss"):
+        np.testing.assert_array_equal(undisturbed.columns[name], resumed.columns[name])
+    plain = jobs.carry_out(
+        TrainRun(**whole | {"approach": {"aggregation": "projection"}}, epochs=3),
+        folder / "c.parquet",
+    )
+    assert not np.array_equal(plain.columns["train_loss"], resumed.columns["train_loss"])

@@ -68,7 +68,7 @@ def test_what_is_named_is_reached_by_its_name_alone():
 
 def test_a_mode_reaches_no_other():
     alone = {"blocks", "draws", "inputs", "jacobians", "kernels", "measuring", "state"}
-    shared = alone | {"approach", "explicit"}
+    shared = alone | {"approach", "explicit", "stateful", "fgrad.plugins"}
     drawn = shared | {"estimators"}
     expected = {
         "backpropagation": alone,

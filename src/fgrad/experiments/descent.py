@@ -22,6 +22,7 @@ from fgrad.gradients.estimators import (
     factor,
     forward_derivatives,
 )
+from fgrad.gradients.stateful import begun, keeps_state, told
 from fgrad.options.functions import (
     FunctionComparison,
     FunctionRun,
@@ -108,6 +109,11 @@ def descend_all(
         same values but for rounding.
     """
     function = FUNCTIONS[task.function]
+    approach = _approach(task, angle)
+    remembers = keeps_state(approach)
+    if remembers and len(rates) > 1:  # its tangents depend on the rate
+        alone = [descend_all(task, [lr], seeds, angle, progress, device) for lr in rates]
+        return [descent for (descent,) in alone]
     # A batch of one takes another path through the BLAS and differs in the last bits.
     doubled = [*seeds, *seeds] if len(seeds) == 1 else list(seeds)
     generators = [torch.Generator(device).manual_seed(seed) for seed in doubled]
@@ -115,8 +121,8 @@ def descend_all(
     x = torch.full((*shape, task.n), function.start[1], dtype=torch.float32, device=device)
     x[..., 0] = function.start[0]
     lr = torch.tensor(rates, dtype=torch.float32, device=device)[:, None]
-    block = min(BLOCK, max(1, ELEMENTS // (task.n * (task.k or 1))))
-    approach = _approach(task, angle)
+    block = 1 if remembers else min(BLOCK, max(1, ELEMENTS // (task.n * (task.k or 1))))
+    approach = begun(approach, len(doubled))
     step = _step(task, approach)
     with torch.inference_mode(task.mode == "sim"), torch.no_grad():
         start = function.value(x).cpu().numpy()
@@ -135,6 +141,7 @@ def descend_all(
                 path = x.new_empty(len(values_of), *x.shape)
                 for new in path:
                     g = step(x, next(drawn))
+                    told(approach, g[:, 0])
                     x = torch.addcmul(x, g, lr, value=-1, out=new)
                 values_of.copy_(function.value(path))
             last = done + len(found)

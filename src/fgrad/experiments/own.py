@@ -1,5 +1,6 @@
 """What is the user's own, tried on something small before a job that uses it runs."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,16 @@ def _aggregation(own: Any) -> None:
 
 def _sampler(own: Any) -> None:
     _is(callable(own), "a sampler is a function (size, generator, *, dtype) → tangents")
+    if inspect.isclass(own):
+        _is(hasattr(own, "update"), "a sampler that keeps state has a method update(estimate)")
+        kept: Any = own()
+        for _ in range(2):
+            _like(kept((3, 8), torch.Generator(), dtype=torch.float32), (3, 8), "for (3, 8)")
+            kept.update(torch.ones(8))
+        plain = (Tensor, int, float, bool, type(None))
+        odd = [name for name, value in vars(kept).items() if not isinstance(value, plain)]
+        _is(not odd, f"keeps {', '.join(odd)}: tensors, numbers or None are expected")
+        own = kept
     world, generator = torch.get_rng_state(), torch.Generator().manual_seed(0)
     for size in ((3, 8), (4, 3, 8), (1, 8)):
         for dtype in (torch.float32, torch.float64):

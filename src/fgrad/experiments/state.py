@@ -17,6 +17,7 @@ from torch.optim import lr_scheduler
 
 from fgrad.experiments.seeds import stream_seed
 from fgrad.gradients.perturbation import Perturbation
+from fgrad.gradients.stateful import Kept
 from fgrad.options.networks import TrainRun
 from fgrad.problems.data import Split, augment
 from fgrad.problems.registry import DATASETS, MODELS
@@ -175,7 +176,9 @@ class State:
         return history
 
     def _parts(self) -> dict[str, Any]:
+        sampler = self.gradient.approach.sampler
         parts = {"chain": self.chain, "optimizer": self.optimizer, "schedule": self.schedule}
+        parts |= {"sampler": sampler if isinstance(sampler, Kept) else None}
         return {name: part for name, part in parts.items() if part is not None}
 
     def _generators(self) -> dict[str, torch.Generator]:

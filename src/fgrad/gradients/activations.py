@@ -70,6 +70,7 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
         d = reduce(add, (a.flatten(1).to(v.dtype) @ part.mT for a, part in pairs))
         del deltas
         c = coefficients(tangents.approach, v, d)
+        tangents.learn(c, v)
         for block, tail, part in zip(chain, tails, parts, strict=True):
             output = outputs.pop(0)
             if tail is None:
@@ -99,6 +100,7 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     draws, (d, many) = blocks.with_draws(x, y, work)
     with tangents.in_full_precision():
         c = coefficients(tangents.approach, v, d.mT / many)
+        tangents.learn(c, v)
     with blocks.passes(draws) if draws else nullcontext():
         a = x
         for i, ((_, block), part) in enumerate(zip(blocks.named, v.split(sizes, 1), strict=True)):

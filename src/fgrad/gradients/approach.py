@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fgrad import plugins
 from fgrad.gradients.registry import AGGREGATIONS, LAWS, SAMPLERS
+from fgrad.plugins import is_reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ independent=False, scale=False, max_length=1.0)
 
     def _check(self, kind: str, known: Mapping[str, object]) -> None:
         value = getattr(self, kind)
-        if callable(value) or plugins.is_reference(value):
+        if callable(value) or is_reference(value):
             return
         if not isinstance(value, str) or value not in known:
             allowed = f"{', '.join(known)}, a function, file.py:name"

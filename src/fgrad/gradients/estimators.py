@@ -8,6 +8,7 @@ product, which is how large experiments are simulated).
 Source: the paper, section 3; Baydin et al., Gradients without Backpropagation, 2022.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.autograd import forward_ad
 
 from fgrad.gradients.approach import Approach, named
 from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, FACTORS, LAWS, SAMPLERS
+from fgrad.gradients.stateful import Kept
 from fgrad.gradients.tangents import Generators
 
 Scalar = Callable[[Tensor], Tensor]
@@ -159,7 +161,9 @@ def draw(
     if approach.sampler == "orthogonal":
         options["max_length"] = approach.max_length
     sampler = SAMPLERS.of(approach.sampler)
-    if approach.sampler not in SAMPLERS:
+    if inspect.isclass(sampler):
+        raise ValueError(f"the sampler {sampler.__name__} keeps state: give an object of it")
+    if callable(approach.sampler) or approach.sampler not in SAMPLERS:
         sampler = _one_by_one(sampler)
     v: Tensor = sampler(size, generator, dtype=dtype, **options)
     if approach.independent:
@@ -178,7 +182,7 @@ def _one_by_one(sampler: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A sampler of the user's own, which knows one generator."""
 
     def sampled(size: tuple[int, ...], generator: Generators, *, dtype: torch.dtype) -> Tensor:
-        if isinstance(generator, torch.Generator):
+        if isinstance(generator, torch.Generator) or isinstance(sampler, Kept):
             return sampler(size, generator, dtype=dtype)
         return torch.stack([sampler(size, one, dtype=dtype) for one in generator])
 

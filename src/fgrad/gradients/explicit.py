@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fgrad.gradients.approach import Approach, bounded, has_law
 from fgrad.gradients.estimators import draw
+from fgrad.gradients.stateful import Kept, told
 
 
 @dataclass
@@ -66,6 +67,17 @@ class Tangents:
                 f"k = {self.k}: forward mode in half precision allows {n // 2} of n = {n} for a "
                 "projection; mode sim allows any"
             )
+
+    def learn(self, c: Tensor, v: Tensor) -> None:
+        """Tell a sampler that keeps state the estimate c v; of several samples the mean.
+
+        Args:
+            c: coefficients [k], or [B, k].
+            v: tangents [k, n].
+        """
+        if isinstance(self.approach.sampler, Kept):
+            mean = c if c.ndim == 1 else c.mean(0)
+            told(self.approach, mean.to(v.dtype) @ v)
 
     def in_full_precision(self) -> AbstractContextManager[object]:
         """The algebra of tangents is not for the lower precision of an autocast around it."""

@@ -25,6 +25,7 @@ from fgrad.gradients.inputs import tensors
 from fgrad.gradients.jacobians import vjp
 from fgrad.gradients.kernels import compiled
 from fgrad.gradients.registry import MODES
+from fgrad.gradients.stateful import begun
 from fgrad.gradients.tail import attached
 
 CROSS_ENTROPY: Loss = partial(cross_entropy, reduction="none")
@@ -101,7 +102,7 @@ class Perturbation:
                 "aggregation whose law is known"
             )
         _check_network(network, None if k is None else perturb)
-        self.chain, self.approach, self.k, self.loss = network, approach, k, loss
+        self.chain, self.k, self.loss = network, k, loss
         self.perturb, self.chunk, self.scaler = perturb, chunk, scaler
         self.exact = lawful and sampling != "explicit"
         if generator is None:
@@ -110,6 +111,7 @@ class Perturbation:
         self.generator = generator
         whole = perturb == "weights" or type(network).forward is not nn.Sequential.forward
         self._blocks = Blocks(network, loss if scaler is None else _Scaled(loss, scaler), whole)
+        self.approach = approach = begun(approach)
         self._tangents = None if k is None else Tangents(approach, k, generator, chunk)
         kind = f"{perturb}-{'exact' if self.exact else mode}"
         self._gradient = MODES["backpropagation" if k is None else kind]

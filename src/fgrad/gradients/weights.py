@@ -43,6 +43,7 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
         gradient = flatten(vjp(loss, parameters), blocks.dtype)
         v = drawn(tangents, len(gradient), blocks.dtype)
         c = coefficients(tangents.approach, v, v @ gradient)
+        tangents.learn(c, v)
         assign(parameters, unflatten(combine(c[None], v)[0], parameters))
     return loss.detach()
 
@@ -76,6 +77,7 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
         loss = blocks.mean_loss(x, y)
     with tangents.in_full_precision():
         c = coefficients(tangents.approach, v, d)
+        tangents.learn(c, v)
         assign(parameters, unflatten(combine(c[None], v)[0], parameters))
     return loss
 

@@ -25,7 +25,8 @@ PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
 UNHASHED = (
-    "cli", "errors", "jobs", "orphans", "plan", "store", "upkeep", "validation",
+    "cli", "errors", "jobs", "orphans", "plan", "plugins", "store", "upkeep",
+    "validation",
     "problems.published", "experiments.gpus",
 )  # fmt: skip
 """Rooms and modules that say, check, plan and save, but make no number.
