@@ -110,4 +110,6 @@ def test_missing_rates_mention_the_search(tmp_path):
         rates.refuse_missing(tmp_path, rates.FunctionRow, [("sphere", 1, "bp", None, None)])
     missing, hint = str(caught.value).splitlines()
     assert missing.endswith("no learning rate for function sphere, n 1, gradient bp")
-    assert hint.endswith("add rows, or let rates be searched for with learning_rates: searched")
+    assert hint.endswith(
+        "add rows, or let rates be searched for with learning_rates: missing, or all rates with learning_rates: searched"
+    )

@@ -85,7 +85,7 @@ def test_training_killed_and_started_again(tmp_path):
         ("config/learning_rates/functions.csv", "sphere,2,bp,,0.331631", "sphere,2,bp,,-0.331631", "functions.csv, row 186: lr = '-0.331631': Input should be greater than 0"),
         ("tests/tiny.yaml", "models: [resnet18]", "models: [resnet19]", "config: networks.sota.models.0 = 'resnet19': unknown model; allowed: fc, lenet5, resnet18, vit, mlpmixer"),
         ("config/learning_rates/angles.csv", "gradient,k,", "gradient,q,", "angles.csv, row 1: 'q' missing, unknown or twice"),
-        ("config/config.yaml", "learning_rates: published\n", "learning_rates: found\n", "config: learning_rates = 'found': Input should be 'published' or 'searched'"),
+        ("config/config.yaml", "learning_rates: published\n", "learning_rates: found\n", "config: learning_rates = 'found': Input should be 'published', 'missing' or 'searched'"),
         ("tests/tiny.yaml", "evaluations: 6, repeats: 2}\nangles", "evaluations: 0, repeats: 2}\nangles", "config: functions.search.evaluations = 0: Input should be greater than or equal to 1"),
         ("tests/tiny.yaml", "evaluations: 3, epochs: 1", "range: [1, 0.1], epochs: 1", "config: networks.fc.search.range = [1, 0.1]: the first bound must be below the second"),
         ("tests/tiny.yaml", "evaluations: 2, epochs: 1", "range: [1, 1], epochs: 1", "config: networks.sota.search.range = [1, 1]: the first bound must be below the second"),

@@ -91,7 +91,7 @@ def by_seed(frame: pd.DataFrame, made: Mapping[str, Any]) -> pd.DataFrame:
     # A diverged seed has no finite value to average: infinity keeps it visible in every mean.
     seeds["final"] = seeds["final"].fillna(np.inf)
     seeds = seeds.merge(stops, on=["angle_deg", "seed"])
-    minimum, degenerate = known(made)
+    minimum, degenerate = known(frame, made)
     for reason in ("completed", "stalled", "diverged"):
         seeds[reason] = seeds["stop"] == reason
     seeds["gap"] = seeds["final"] - minimum
@@ -119,15 +119,16 @@ def of_training(path: str) -> pd.DataFrame:
     return pd.DataFrame([row]).astype({"width": "Int64", "k": "Int64", "n": "Int64"})
 
 
-def known(made: Mapping[str, Any]) -> tuple[float, bool]:
+def known(frame: pd.DataFrame, made: Mapping[str, Any]) -> tuple[float, bool]:
     """Minimum of the function of a job, and whether it is constant in that dimension.
 
     Args:
+        frame: of the job.
         made: what is known of the job; of a function of the user's own that says it.
     """
     if "minimum" in made:
         return made["minimum"], made["degenerate"]
-    function, n = FUNCTIONS[made["run"]["function"]], made["run"]["n"]
+    function, n = FUNCTIONS[frame["function"].iloc[0]], int(frame["n"].iloc[0])
     return function.minimum(n), function.degenerate_n == n
 
 

@@ -193,7 +193,7 @@ def _quality(path: str) -> pd.DataFrame:
 
 def _curve(path: str) -> pd.DataFrame:
     frame = parquet.read(path)
-    minimum, degenerate = seeds.known(parquet.provenance(path))
+    minimum, degenerate = seeds.known(frame, parquet.provenance(path))
     parts = []
     for _, part in frame.groupby("angle_deg", dropna=False, sort=False):
         table = part.pivot(index="step", columns="seed", values="value").astype(float)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fgrad import plugins
 from fgrad.errors import ConfigError
-from fgrad.plan.runs import Job, Runs
+from fgrad.plan.job import Job
+from fgrad.plan.runs import Runs
 from fgrad.plan.sections import Config
 from fgrad.store import files, identity
 

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from fgrad import plugins
+from fgrad.errors import ConfigError
+from fgrad.problems.registry import DATASETS, FUNCTIONS, MODELS
 from fgrad.store import identity
 from fgrad.store.fingerprint import fingerprint
 
@@ -42,3 +48,32 @@ def used(options: Mapping[str, Any]) -> Iterator[Own]:
             yield Own(kind, str(reference))
     if plugins.is_reference(options.get("model")):
         yield Own("model", options["model"], options["dataset"])
+
+
+def use(config: BaseModel, directory: Path, folders: Mapping[str, Path]) -> None:
+    """Look for the files of the user's own that a configuration refers to, and use them.
+
+    Args:
+        config: checked.
+        directory: what a reference is relative to that is not in ``folders``.
+        folders: reference → what it is relative to.
+
+    Raises:
+        ConfigError: in a line, if a file or a name is not there, or called as another.
+    """
+    found: dict[str, dict[str, str]] = {}
+    every = list(dict.fromkeys(plugins.references(config.model_dump(mode="json"))))
+    problems = (FUNCTIONS, MODELS, DATASETS)
+    for one, other in product(every, every):
+        if one != other and plugins.short(one) == plugins.short(other):
+            raise ConfigError(f"config: {one}, {other}: two of one name; rename one")
+    for one in every:
+        if any(plugins.short(one) in known for known in problems):
+            raise ConfigError(
+                f"config: {one}: fgrad has a {plugins.short(one)} of its own; rename it"
+            )
+        try:
+            found[one] = plugins.collect(one, folders.get(one, directory))
+        except ConfigError as error:
+            raise ConfigError(f"config: {error}") from None
+    plugins.use(plugins.merged(*found.values()))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from fgrad import plugins
-from fgrad.errors import ConfigError
 from fgrad.experiments.seeds import repeat_seeds
 from fgrad.options.base import JobOptions
 from fgrad.options.functions import (
@@ -24,11 +23,12 @@ from fgrad.options.functions import (
 from fgrad.options.networks import NetworkSearch, TrainOptions, TrainRun, UnratedTrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.options.search import FRESH
+from fgrad.plan import own
 from fgrad.plan.bounds import refuse_many
+from fgrad.plan.job import Job, Jobs, made
 from fgrad.plan.rates import FunctionRow, NetworkRow, Row, read_table, refuse_missing
 from fgrad.plan.reported import Results, about
 from fgrad.plan.sections import Config, Experiment, QualitySection
-from fgrad.problems.registry import DATASETS, FUNCTIONS, MODELS
 from fgrad.validation import validate
 
 SECTIONS: dict[str, type[JobOptions]] = {
@@ -63,27 +63,6 @@ UNRATED: dict[type[JobOptions], type[JobOptions]] = {
 def sections_of(kind: type[JobOptions]) -> list[str]:
     """Sections whose jobs are of a kind."""
     return [section for section, own in SECTIONS.items() if own is kind]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a job is handed.
-
-    Args:
-        options: plain values, which is what Snakemake records and compares.
-        code: the definitions that compute it, see `fgrad.options.base.JobOptions.code`.
-        search: the search it takes its rate from, as section/name; its options have no ``lr`` then.
-        sources: of the files of the user's own that its options refer to, see `fgrad.plugins`.
-    """
-
-    options: dict[str, Any]
-    code: tuple[str, ...]
-    search: str | None = None
-    sources: dict[str, str] = field(default_factory=dict)
-
-
-Jobs = dict[str, Job]
-"""A section's jobs by the name of their result files."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +108,7 @@ def load(
         ConfigError: one line for each mistake.
     """
     checked = validate(Config, config, "config")
-    _use_own(checked, directory, folders or {})
+    own.use(checked, directory, folders or {})
     joined = _Joined(checked, directory)
     joined.add_functions()
     joined.add_angles()
@@ -145,26 +124,6 @@ def load(
     options = {section: [job.options for job in own.values()] for section, own in jobs.items()}
     results = about(checked, directory / checked.published_results, options)
     return checked, Runs(jobs, joined.published, results)
-
-
-def _use_own(config: Config, directory: Path, folders: Mapping[str, Path]) -> None:
-    """Look for the files of the user's own that a configuration refers to, and use them."""
-    found: dict[str, dict[str, str]] = {}
-    every = list(dict.fromkeys(plugins.references(config.model_dump(mode="json"))))
-    problems = (FUNCTIONS, MODELS, DATASETS)
-    for one, other in product(every, every):
-        if one != other and plugins.short(one) == plugins.short(other):
-            raise ConfigError(f"config: {one}, {other}: two of one name; rename one")
-    for one in every:
-        if any(plugins.short(one) in known for known in problems):
-            raise ConfigError(
-                f"config: {one}: fgrad has a {plugins.short(one)} of its own; rename it"
-            )
-        try:
-            found[one] = plugins.collect(one, folders.get(one, directory))
-        except ConfigError as error:
-            raise ConfigError(f"config: {error}") from None
-    plugins.use(plugins.merged(*found.values()))
 
 
 @dataclass(frozen=True)
@@ -321,13 +280,13 @@ class _Joined:
         """A run with its rate, or one that will get its rate from the search of its row."""
         kind = SECTIONS[section]
         if lr is None:
-            job = _job(UNRATED[kind], run, row.where, f"{search}/{row.name}")
+            job = made(UNRATED[kind], run, row.where, f"{search}/{row.name}")
         else:
-            job = _job(kind, run | {"lr": lr}, row.where)
+            job = made(kind, run | {"lr": lr}, row.where)
         self.jobs.setdefault(section, {})[name] = job
 
     def add_search(self, section: str, row: _Row, search: dict[str, Any]) -> None:
-        job = _job(SECTIONS[section], search, row.where)
+        job = made(SECTIONS[section], search, row.where)
         self.jobs.setdefault(section, {})[row.name] = job
         published = self.published.setdefault(section, {})
         if row.lr is not None:
@@ -380,14 +339,6 @@ class _Joined:
             refuse_missing(path, kind, [key for key in keys if key not in rates])
 
 
-def _job(
-    kind: type[JobOptions], options: dict[str, Any], where: str, search: str | None = None
-) -> Job:
-    checked = validate(kind, options, where)
-    plain = checked.model_dump(mode="json")
-    return Job(plain, checked.code(), search, plugins.follow(plain))
-
-
 def _quality_runs(section: QualitySection) -> Jobs:
     """A job for each n, or several where n × samples is beyond ``job_size``."""
     runs = {}
@@ -403,7 +354,7 @@ def _quality_runs(section: QualitySection) -> Jobs:
             size = max(1, min(block.samples, section.job_size // n))
             for job, first in enumerate(range(0, block.samples, size)):
                 own = {"n": [n], "first": first, "samples": min(size, block.samples - first)}
-                runs[f"n{n}_{job}"] = _job(QualityRun, shared | own, "config: quality")
+                runs[f"n{n}_{job}"] = made(QualityRun, shared | own, "config: quality")
     return runs
 
 
@@ -411,7 +362,7 @@ def _exact_run(section: QualitySection) -> Job:
     """All dimensions in one job: a sample costs O(1)."""
     run = section.model_dump(include={"seed", "k", "gradient"}) | section.exact.model_dump()
     run |= {"method": "exact", "normalized": ()}
-    return _job(QualityRun, run, "config: quality.exact")
+    return made(QualityRun, run, "config: quality.exact")
 
 
 def _angle_quality_runs(config: Config) -> Jobs:
@@ -420,7 +371,7 @@ def _angle_quality_runs(config: Config) -> Jobs:
     shared = section.model_dump(include={"seed", "gradient", "aggregations"})
     shared |= {"n": [angles.n], "k": angles.quality_k, "samples": angles.samples}
     return {
-        f"a{_degrees(alpha)}": _job(QualityRun, shared | {"angle": alpha}, "config: angles")
+        f"a{_degrees(alpha)}": made(QualityRun, shared | {"angle": alpha}, "config: angles")
         for alpha in angles.angle
     }
 

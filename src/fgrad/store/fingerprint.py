@@ -9,8 +9,7 @@ Files of the user's own that a job refers to (`fgrad.plugins`) are followed and 
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -19,7 +18,7 @@ from typing import TypeAlias
 
 from fgrad import plugins
 from fgrad.errors import ConfigError
-from fgrad.store.syntax import plain, silenced
+from fgrad.store.syntax import annotated, bound, called, dotted, plain, silenced, stored
 
 PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
@@ -207,7 +206,7 @@ def _defined(module: str, name: str, reference: str) -> Key:
         return f"{module}.{name}", ""
     if name in parsed.imports:
         return _defined(*parsed.imports[name], reference)
-    if any(name in _stored(one) for one in parsed.loose):
+    if any(name in stored(one) for one in parsed.loose):
         return module, ""
     raise UnknownReferenceError(f"{reference}: {module} has no {name}")
 
@@ -219,10 +218,10 @@ def _parsed(path: Path) -> _Module:
         body = ast.parse(path.read_text(encoding="utf-8")).body
     except SyntaxError as error:
         raise UnknownReferenceError(f"{path}, line {error.lineno}: {error.msg}") from None
-    annotated = {id(statement): _annotated(statement) for statement in body}
+    noted = {id(statement): annotated(statement) for statement in body}
     for statement in silenced(body):
-        parsed.types[id(statement)] = annotated.get(id(statement), set())
-        names = _bound(statement)
+        parsed.types[id(statement)] = noted.get(id(statement), set())
+        names = bound(statement)
         if isinstance(statement, ast.Import | ast.ImportFrom):
             _check_import(path, statement)
             for name, key in _imported(statement, path).items():
@@ -236,13 +235,9 @@ def _parsed(path: Path) -> _Module:
     for statement in chain(*parsed.definitions.values()):
         # what a decorator of one's own does with it, as registering it, is not in its name
         decorators = getattr(statement, "decorator_list", [])
-        if any((_dotted(_called(one)) or [""])[0] in own for one in decorators):
+        if any((dotted(called(one)) or [""])[0] in own for one in decorators):
             parsed.loose.append(statement)
     return parsed
-
-
-def _called(node: ast.expr) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
 
 
 def _check_import(path: Path, statement: ast.Import | ast.ImportFrom) -> None:
@@ -259,26 +254,6 @@ def _check_import(path: Path, statement: ast.Import | ast.ImportFrom) -> None:
             f"{path.name if beside else path}, line {statement.lineno}: relative imports and * "
             f"cannot be followed; from {module if beside else f'{NAME}.…'} import names"
         )
-
-
-def _bound(statement: ast.stmt) -> list[str]:
-    """Names that a statement at the top of a module defines."""
-    match statement:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            return [statement.name]
-        case ast.Assign():
-            targets: Iterable[ast.expr] = statement.targets
-        case ast.AnnAssign() | ast.AugAssign():
-            targets = [statement.target]
-        case _:
-            return []
-    return [name for target in targets for name in _stored(target)]
-
-
-def _stored(node: ast.AST) -> list[str]:
-    """Names that are bound within a tree."""
-    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
-    return [n.id for n in names if isinstance(n.ctx, ast.Store)]
 
 
 def _imported(statement: ast.Import | ast.ImportFrom, path: Path | None) -> dict[str, Key]:
@@ -361,10 +336,10 @@ def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> lis
     found: list[Key] = []
     inner: set[int] = set()
     for node in ast.walk(whole):
-        names = _dotted(node)
+        names = dotted(node)
         if not names or id(node) in inner:
             continue
-        inner.update(id(part) for part in ast.walk(node) if _dotted(part))
+        inner.update(id(part) for part in ast.walk(node) if dotted(part))
         first, *rest = names
         if first in parsed.definitions and path_of(module) is not None:
             found.append((module, first))
@@ -380,29 +355,6 @@ def _followed(bound: Key, rest: list[str]) -> Key:
         module, name = _defined(module, rest[0], module)
         rest = rest[1:]
     return module, name
-
-
-def _dotted(node: ast.AST) -> list[str]:
-    """The parts of a dotted name that is read, else nothing."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Name):
-        return [node.id, *reversed(parts)]
-    return []
-
-
-def _annotated(statement: ast.stmt) -> set[str]:
-    """Names in annotations of arguments: objects of these classes are handed in."""
-    notes: list[ast.AST] = []
-    for node in ast.walk(statement):
-        if isinstance(node, ast.arg) and node.annotation:
-            notes.append(node.annotation)
-    for text in [n for note in notes for n in ast.walk(note) if isinstance(n, ast.Constant)]:
-        with suppress(SyntaxError):
-            notes.append(ast.parse(str(text.value), mode="eval"))
-    return {n.id for note in notes for n in ast.walk(note) if isinstance(n, ast.Name)}
 
 
 def _all(path: Path) -> list[ast.stmt]:

@@ -1,6 +1,8 @@
 """Syntax trees without what only says something, as texts that compare what code does."""
 
 import ast
+from collections.abc import Iterable
+from contextlib import suppress
 
 SAID = frozenset({"say", "progress", "log_line", "log_progress", "print", "warn"})
 """Calls of these that stand alone say something and change nothing, unless they draw."""
@@ -116,3 +118,50 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _is_for_types(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.If) and getattr(statement.test, "id", "") == "TYPE_CHECKING"
+
+
+def called(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def bound(statement: ast.stmt) -> list[str]:
+    """Names that a statement at the top of a module defines."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [statement.name]
+        case ast.Assign():
+            targets: Iterable[ast.expr] = statement.targets
+        case ast.AnnAssign() | ast.AugAssign():
+            targets = [statement.target]
+        case _:
+            return []
+    return [name for target in targets for name in stored(target)]
+
+
+def stored(node: ast.AST) -> list[str]:
+    """Names that are bound within a tree."""
+    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
+    return [n.id for n in names if isinstance(n.ctx, ast.Store)]
+
+
+def dotted(node: ast.AST) -> list[str]:
+    """The parts of a dotted name that is read, else nothing."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        return [node.id, *reversed(parts)]
+    return []
+
+
+def annotated(statement: ast.stmt) -> set[str]:
+    """Names in annotations of arguments: objects of these classes are handed in."""
+    notes: list[ast.AST] = []
+    for node in ast.walk(statement):
+        if isinstance(node, ast.arg) and node.annotation:
+            notes.append(node.annotation)
+    for text in [n for note in notes for n in ast.walk(note) if isinstance(n, ast.Constant)]:
+        with suppress(SyntaxError):
+            notes.append(ast.parse(str(text.value), mode="eval"))
+    return {n.id for note in notes for n in ast.walk(note) if isinstance(n, ast.Name)}
