@@ -272,7 +272,7 @@ class biased:
         return v if self.last is None else v + 30 * self.last.to(dtype)
 
     def update(self, estimate):
-        self.last = estimate / estimate.norm()
+        self.last = torch.nn.functional.normalize(estimate, dim=0)
 '''
 
 
@@ -292,6 +292,25 @@ def test_a_sampler_that_keeps_state_learns(folder):
     (folder / "mine.py").write_text(BIASED)
     learned, fresh = cosines("mine.py:biased", folder), cosines("normal", folder)
     assert np.mean(learned[-50:]) > 2 * np.mean(fresh)
+
+
+def test_what_diverges_is_no_error(folder):
+    """Nor changes what is computed beside it; tangents that are not finite are one."""
+    (folder / "mine.py").write_text(BIASED)
+    task = run(
+        "x", approach={"aggregation": "projection", "sampler": "mine.py:biased"}, n=4, steps=60
+    )
+    lost, sound = descent.descend_all(task, [50.0, 0.1], [0, 1])
+    assert set(lost.stops) == {"diverged"}
+    np.testing.assert_array_equal(
+        descent.descend_all(task, [0.1], [0])[0].values[0], sound.values[0]
+    )
+    (folder / "mine.py").write_text(
+        BIASED.replace("torch.nn.functional.normalize(estimate, dim=0)", "estimate / 0")
+    )
+    plugins._in_use.forget()
+    with pytest.raises(ValueError, match="the sampler biased gave tangents that are not finite"):
+        descent.descend_all(task, [0.1], [0])
 
 
 def test_state_is_of_each_seed_and_rate(folder):

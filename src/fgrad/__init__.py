@@ -92,13 +92,17 @@ _MODULES = {
 """Public name → the module that it stands for."""
 
 
+def defined(name: str) -> tuple[str, str]:
+    """Module and name behind a public name; the name is empty for a module."""
+    return f"fgrad.{_WHERE.get(name) or _MODULES[name]}", "" if name in _MODULES else name
+
+
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first used (PEP 562)."""
-    where = _WHERE.get(name) or _MODULES.get(name)
-    if where is None:
+    if name not in __all__:
         raise AttributeError(f"module 'fgrad' has no attribute {name!r}")
     try:
-        module = import_module(f"fgrad.{where}")
+        module = import_module(defined(name)[0])
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] == "fgrad":
             raise

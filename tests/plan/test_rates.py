@@ -111,5 +111,5 @@ def test_missing_rates_mention_the_search(tmp_path):
     missing, hint = str(caught.value).splitlines()
     assert missing.endswith("no learning rate for function sphere, n 1, gradient bp")
     assert hint.endswith(
-        "add rows, or let rates be searched for with learning_rates: missing, or all rates with learning_rates: searched"
+        "add rows, or let rates be searched for with learning_rates: missing, or all of them with learning_rates: searched"
     )

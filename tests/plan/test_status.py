@@ -104,11 +104,11 @@ def test_edited_code_makes_stale_what_it_concerns(config, monkeypatch):
         return real(module, name) + ("edited" if name == "projection" else "")
 
     monkeypatch.setattr(fingerprint, "_hash", edited)
-    fingerprint.clear()
+    fingerprint._fingerprint.cache_clear()
     try:
         stale = status(config).stale
     finally:
-        fingerprint.clear()
+        fingerprint._fingerprint.cache_clear()
     assert {key for key in stale if "frog" in key[1]} == set(stale) == {
         (section, NAMES[1]) for section in ("functions", "search_functions")
     }  # fmt: skip

@@ -35,7 +35,7 @@ class biased:
         return v if self.last is None else v + self.last.to(dtype)
 
     def update(self, estimate):
-        self.last = estimate / estimate.norm()
+        self.last = torch.nn.functional.normalize(estimate, dim=0)
 
 
 def _value(x):
@@ -172,15 +172,11 @@ def test_jobs_need_no_file_once_they_were_handed_out(ideas):
         ("ideas.yaml", "ideas.py:halved", "none.py:halved", "config: none.py:halved: there is no file"),
         ("ideas.yaml", "ideas.py:halved", "../ideas.py:halved", "must lead to a file below"),
         ("ideas.py", "def halved(tangents, derivatives):", "def halved(tangents, derivatives:", "ideas.py, line 10"),
-        ("ideas.py", "bowl = Function", "sphere = bowl = Function", None),
         ("ideas.yaml", '"ideas.py:bowl"', '"ideas.py:sphere"', "fgrad has a sphere of its own; rename it"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_before_any_job(file, old, new, message, ideas):
     ideas.edit(file, old, new)
-    if message is None:
-        assert ideas.planned() == {}
-        return
     if "sphere" in message:
         ideas.edit("ideas.py", "bowl = Function", "sphere = Function")
     output = ideas.run("--dry-run", ok=False)

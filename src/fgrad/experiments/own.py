@@ -87,9 +87,10 @@ def _sampler(own: Any) -> None:
     if inspect.isclass(own):
         _is(hasattr(own, "update"), "a sampler that keeps state has a method update(estimate)")
         kept: Any = own()
-        for _ in range(2):
-            _like(kept((3, 8), torch.Generator(), dtype=torch.float32), (3, 8), "for (3, 8)")
-            kept.update(torch.ones(8))
+        for entry in (1, 0, 1e-30, 1e30, 1):
+            kept.update(torch.full((8,), float(entry)))
+            found = kept((3, 8), torch.Generator(), dtype=torch.float32)
+            _like(found, (3, 8), f"after an estimate of {entry:g}s")
         plain = (Tensor, int, float, bool, type(None))
         odd = [name for name, value in vars(kept).items() if not isinstance(value, plain)]
         _is(not odd, f"keeps {', '.join(odd)}: tensors, numbers or None are expected")

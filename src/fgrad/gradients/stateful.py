@@ -35,17 +35,24 @@ class Kept:
     ) -> Tensor:
         """Tangents of the rows, each from its own generator."""
         if isinstance(generator, torch.Generator):
-            only: Tensor = self.each[0](size, generator, dtype=dtype)
-            return only
+            return self._drawn(self.each[0], size, generator, dtype)
         drawn = zip(self.each, generator, strict=True)
-        return torch.stack([one(size, g, dtype=dtype) for one, g in drawn])
+        return torch.stack([self._drawn(one, size, g, dtype) for one, g in drawn])
+
+    def _drawn(self, one: Any, size: tuple[int, ...], g: torch.Generator, dtype: Any) -> Tensor:
+        tangents: Tensor = one(size, g, dtype=dtype)
+        if not tangents.isfinite().all():
+            name = type(one).__name__
+            raise ValueError(f"the sampler {name} gave tangents that are not finite")
+        return tangents
 
     def update(self, estimates: Tensor) -> None:
-        """Tell what was estimated: [rows, n], or [n]."""
+        """Tell what was estimated, [rows, n] or [n]; of what has diverged nothing is to be told."""
         for one, estimate in zip(
             self.each, estimates[None] if self.single else estimates, strict=True
         ):
-            one.update(estimate)
+            if estimate.isfinite().all():
+                one.update(estimate)
 
     def state_dict(self) -> dict[str, Any]:
         """What is kept."""

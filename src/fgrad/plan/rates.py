@@ -196,8 +196,8 @@ def refuse_missing(path: Path, kind: type[Row], missing: list[tuple[Any, ...]]) 
     if missing:
         lines = [f"{path}: no learning rate for {kind.describe(key)}" for key in missing]
         hint = (
-            "add rows, or let rates be searched for with learning_rates: missing, or all rates with "
-            "learning_rates: searched"
+            "add rows, or let rates be searched for with learning_rates: missing, or all of them "
+            "with learning_rates: searched"
         )
         raise ConfigError(f"{few(lines, path)}\n{path}: {hint}")
 

@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
+import fgrad
 from fgrad import plugins
 from fgrad.errors import ConfigError
 from fgrad.store.syntax import annotated, bound, called, dotted, plain, silenced, stored
@@ -196,6 +197,8 @@ def _within(inner: str, rooms: tuple[str, ...]) -> bool:
 
 def _defined(module: str, name: str, reference: str) -> Key:
     """Where a name that a module knows is defined."""
+    if module == NAME and name in fgrad.__all__:
+        return _defined(*fgrad.defined(name), reference)
     path = path_of(module)
     if path is None:
         raise UnknownReferenceError(f"{reference}: there is no module {module}")
