@@ -21,10 +21,10 @@ def tried(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plugins._in_use.forget()
 
-    def check(kind: str, text: str, dataset: str = "") -> None:
+    def check(kind: str, text: str, dataset: str = "", **more) -> None:
         (tmp_path / "mine.py").write_text(HEAD + text + "\n")
         plugins.use(plugins.collect("mine.py:own", tmp_path))
-        own.check(kind, "mine.py:own", dataset)
+        own.check(kind, "mine.py:own", dataset, **more)
 
     yield check
     plugins._in_use.forget()
@@ -87,6 +87,15 @@ def test_what_is_wrong(kind, text, message, tried):
     assert message in str(caught.value)
     assert str(caught.value).startswith("mine.py:own: ")
     assert "\n" not in str(caught.value)
+
+
+NO_CHAIN = "class own(nn.Module):\n    def __init__(self, channels, size, classes):\n        super().__init__()\n        self.a = nn.Linear(784, classes)\n\n    def forward(self, x):\n        return self.a(x.flatten(1))"
+
+
+def test_a_model_is_tried_as_it_is_used(tried):
+    tried("model", NO_CHAIN, "mnist5k", perturb="weights")
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'reduce'"):
+        tried("model", NO_CHAIN, "mnist5k", perturb="weights", reduce=2)
 
 
 def test_what_the_package_has_would_pass():

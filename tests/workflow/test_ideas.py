@@ -144,6 +144,7 @@ def test_an_edit_reruns_the_runs_that_use_it(file, old, new, runs, ideas):
     assert again == runs
 
 
+@pytest.mark.slow
 def test_jobs_need_no_file_once_they_were_handed_out(ideas):
     """As on another machine: what is handed over holds the texts."""
     ideas.edit("helpers.py", "0.5", "0.125")
@@ -185,6 +186,7 @@ def test_what_is_wrong_is_said_before_any_job(file, old, new, message, ideas):
     assert line.startswith("config: ")
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_said_before_what_uses_it(ideas):
     ideas.edit("ideas.py", "* derivatives / derivatives.shape[-1]", "* derivatives.sum(-1)")
     output = ideas.run(ok=False)

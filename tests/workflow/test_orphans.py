@@ -90,6 +90,7 @@ def test_they_are_waited_for_and_nothing_is_trained_twice(orphaned, tmp_path):
     pd.testing.assert_frame_equal(found, undisturbed(project, tmp_path / "b"), check_exact=True)
 
 
+@pytest.mark.slow
 def test_they_are_cancelled_and_gone_on_from(orphaned, tmp_path):
     project, _ = orphaned
     project.run(TARGET, options=("--config", "orphans=cancel"))

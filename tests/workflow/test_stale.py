@@ -123,10 +123,10 @@ def result(project: Project, name: str) -> Path:
 
 
 WAYS: list[Callable[[Project], tuple[str, ...]]] = [
-    touched, copied_over, foreign, edited_while_queued, deleted,
+    touched, copied_over, edited_while_queued,
 ]  # fmt: skip
 MORE: list[Callable[[Project], tuple[str, ...]]] = [
-    records_deleted, copied_over_and_older, copied_over_and_of_the_future, of_another_branch,
+    deleted, foreign, records_deleted, copied_over_and_older, copied_over_and_of_the_future, of_another_branch,
     damaged, foreign_triggers, without_params, failed,
 ]  # fmt: skip
 
@@ -211,6 +211,7 @@ def test_a_touched_data_set_retrains_nothing(project):
     assert project.planned() == {}
 
 
+@pytest.mark.slow
 def test_moved_data_and_a_rate_at_once(project):
     project.edit("tests/tiny.yaml", "networks:\n", "networks:\n  data_dir: elsewhere\n")
     another_rate(project)

@@ -141,7 +141,8 @@ def descend_all(
                 path = x.new_empty(len(values_of), *x.shape)
                 for new in path:
                     g = step(x, next(drawn))
-                    told(approach, g[:, 0])
+                    if remembers:
+                        told(approach, g[:, 0])
                     x = torch.addcmul(x, g, lr, value=-1, out=new)
                 values_of.copy_(function.value(path))
             last = done + len(found)

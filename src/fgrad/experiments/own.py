@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,22 @@ from fgrad.problems.functions import Function
 from fgrad.problems.registry import DATASETS
 
 
-def check(kind: str, reference: str, dataset: str = "", source: Path | None = None) -> None:
+def check(
+    kind: str,
+    reference: str,
+    dataset: str = "",
+    reduce: int = 1,
+    perturb: Literal["activations", "weights"] = "activations",
+    source: Path | None = None,
+) -> None:
     """Try it.
 
     Args:
         kind: as of `fgrad.plan.own.Own`.
         reference: to its file.
         dataset: of a model.
+        reduce: likewise.
+        perturb: likewise.
         source: folder that a data set is read from.
 
     Raises:
@@ -36,7 +45,7 @@ def check(kind: str, reference: str, dataset: str = "", source: Path | None = No
         "sampler": lambda: _sampler(own),
         "function": lambda: _function(own),
         "dataset": lambda: _dataset(own, reference, source),
-        "model": lambda: _model(reference, dataset),
+        "model": lambda: _model(reference, dataset, reduce, perturb),
     }
     try:
         tries[kind]()
@@ -126,14 +135,16 @@ def _dataset(own: Any, reference: str, source: Path | None) -> None:
     data.load(reference, source)
 
 
-def _model(reference: str, dataset: str) -> None:
+def _model(
+    reference: str, dataset: str, reduce: int, perturb: Literal["activations", "weights"]
+) -> None:
     facts = DATASETS[dataset]
-    network = build(reference, dataset, None, 1, 0)
+    network = build(reference, dataset, None, reduce, 0)
     _is(isinstance(network, nn.Module), f"gives {type(network).__name__}, no torch.nn.Module")
     x = torch.zeros(2, facts.channels, facts.size, facts.size)
     outputs = network(x)
     _like(outputs, (2, facts.classes), f"for images {list(x.shape)}")
     try:
-        Perturbation(network, "frog", 1).n(x, torch.zeros(2, dtype=torch.long))
+        Perturbation(network, "frog", 1, perturb=perturb).n(x, torch.zeros(2, dtype=torch.long))
     except ValueError as error:
         raise _WrongError(str(error)) from None

@@ -20,6 +20,7 @@ from fgrad.gradients.laws import MEAN, PROJECTION
 from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS
 from fgrad.gradients.sampling import gamma
 from fgrad.options.quality import QualityRun
+from fgrad.plugins import short
 from fgrad.store.context import Context, Progress, Result
 
 METRICS = ("true_norm", "estimate_norm", "norm_ratio", "difference_norm", "dot", "cosine")
@@ -157,7 +158,8 @@ def _columns(metrics: Metrics, n: int, first: int) -> dict[str, npt.NDArray[np.g
     """One row for each sample, aggregation and k."""
     samples, pairs, sizes = metrics.values.shape[:3]
     sample, which, size = (axis.ravel() for axis in np.indices((samples, pairs, sizes)))
-    names, flags = (np.array(column) for column in zip(*metrics.aggregations, strict=True))
+    shown = [(short(name), normalized) for name, normalized in metrics.aggregations]
+    names, flags = (np.array(column) for column in zip(*shown, strict=True))
     return {
         "n": np.full(len(sample), n),
         "k": np.array(metrics.k)[size],

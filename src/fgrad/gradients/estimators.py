@@ -163,7 +163,8 @@ def draw(
     sampler = SAMPLERS.of(approach.sampler)
     if inspect.isclass(sampler):
         raise ValueError(f"the sampler {sampler.__name__} keeps state: give an object of it")
-    if callable(approach.sampler) or approach.sampler not in SAMPLERS:
+    named_here = isinstance(approach.sampler, str) and approach.sampler in SAMPLERS
+    if not named_here and not isinstance(sampler, Kept):
         sampler = _one_by_one(sampler)
     v: Tensor = sampler(size, generator, dtype=dtype, **options)
     if approach.independent:
@@ -182,7 +183,7 @@ def _one_by_one(sampler: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A sampler of the user's own, which knows one generator."""
 
     def sampled(size: tuple[int, ...], generator: Generators, *, dtype: torch.dtype) -> Tensor:
-        if isinstance(generator, torch.Generator) or isinstance(sampler, Kept):
+        if isinstance(generator, torch.Generator):
             return sampler(size, generator, dtype=dtype)
         return torch.stack([sampler(size, one, dtype=dtype) for one in generator])
 

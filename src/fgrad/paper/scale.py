@@ -97,12 +97,12 @@ def _rates(config: "Config", section: str) -> str:
     """Which learning rates a section has."""
     if config.learning_rates == "searched":
         return "learning rates that a search found"
-    also = ", searched for where it has none" if config.learning_rates == "missing" else ""
+    also = ", searched for where there are none" if config.learning_rates == "missing" else ""
     if tuned(config, section):
         return f"learning rates of {Path(_table(config, section)).name}{also}"
     networks = {"fc": config.networks.fc, "sota": config.networks.sota}.get(section)
     of = f" of {networks.rates_of}" if networks and networks.rates_of else ""
-    return f"published learning rates{of}{also.replace('it has', 'there are')}"
+    return f"published learning rates{of}{also}"
 
 
 def _names(names: tuple[str, ...]) -> str:

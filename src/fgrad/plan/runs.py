@@ -108,8 +108,7 @@ def load(
         ConfigError: one line for each mistake.
     """
     checked = validate(Config, config, "config")
-    own.use(checked, directory, folders or {})
-    joined = _Joined(checked, directory)
+    joined = _Joined(checked, directory, own.use(checked, directory, folders or {}))
     joined.add_functions()
     joined.add_angles()
     joined.add_networks("fc")
@@ -142,15 +141,11 @@ class _Row:
 class _Joined:
     """Rows of the tables become runs, searches, and runs that compare what these found."""
 
-    def __init__(self, config: Config, directory: Path) -> None:
-        self.config, self.directory = config, directory
+    def __init__(self, config: Config, directory: Path, references: dict[str, str]) -> None:
+        self.config, self.directory, self.references = config, directory, references
         self.searched = config.learning_rates == "searched"
         self.filled = config.learning_rates == "missing"
         """Whether rates that a table lacks are searched for."""
-        self.references = {
-            plugins.short(one): one for one in plugins.references(config.model_dump(mode="json"))
-        }
-        """Name of what is the user's own → how it is referred to."""
         self.jobs: dict[str, Jobs] = {}
         self.published: dict[str, dict[str, float]] = {}
 

@@ -1,6 +1,7 @@
 """Results of many runs as one data frame."""
 
 from collections.abc import Collection, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,8 @@ def load(folder: Path | str = "results", **where: Any) -> "pd.DataFrame":
           gradient  k  seed  step
         5     frog  2     0     5
     """
-    try:
-        import pandas  # noqa: F401
-    except ModuleNotFoundError:
-        raise ImportError("fgrad.load needs pandas: pip install 'fgrad[paper]'") from None
+    if find_spec("pandas") is None:
+        raise ImportError("fgrad.load needs pandas: pip install 'fgrad[paper]'")
     root = Path(folder)
     for inner in ("results/runs", "runs"):
         if (root / inner).is_dir():
