@@ -33,7 +33,7 @@ DOCS = HOME / "docs"
 RUNS: dict[str, tuple[str, ...]] = {
     "paper": (),
     "laptop": ("config/laptop.yaml",),
-    "fashion_mnist/published": ("config/fashion_mnist.yaml",),
+    "fashion_mnist/published": ("config/fashion_mnist.yaml", "docs/two_widths.yaml"),
     "fashion_mnist/searched": ("config/fashion_mnist.yaml", "docs/searched.yaml"),
 }
 """Folder → overlays of its configuration."""

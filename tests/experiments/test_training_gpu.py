@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -44,11 +45,11 @@ def test_estimates_learn_on_the_gpu(mode, perturb, on_gpu, run, losses):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("model", ["fc", "lenet5", "resnet18", "vit"])
+@pytest.mark.parametrize("model", ["fc", "lenet5", "resnet18", "vit", "mlpmixer"])
 @pytest.mark.parametrize("gradient", ["bp", "frog", "fg-mean"])
 @pytest.mark.parametrize("changes", [{}, {"mode": "fwad"}, {"perturb": "weights"}, {"augment": True, "schedule": "exponential"}, {"precision": "bf16"}], ids=str)  # fmt: skip
 def test_nothing_inside_an_epoch_waits_for_the_gpu(model, gradient, changes, on_gpu, run):
-    r = run(model=model, width=None, gradient=gradient, k=None if gradient == "bp" else 4, batch=500, **changes)  # fmt: skip
+    r = run(model=model, width=None, gradient=gradient, k=None if gradient == "bp" else 4, batch=300, **changes)  # fmt: skip
     state = State(r, on_gpu)
     state.step_through(lambda: None)  # the first steps set things up
     torch.cuda.synchronize()
@@ -57,6 +58,53 @@ def test_nothing_inside_an_epoch_waits_for_the_gpu(model, gradient, changes, on_
         state.step_through(lambda: None)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.fixture
+def step_by_step(monkeypatch) -> Callable[[], None]:
+    """From now on nothing is recorded."""
+    return lambda: monkeypatch.setattr("fgrad.experiments.replay.WARM", 10**9)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["fc", "lenet5", "resnet18", "vit", "mlpmixer"])
+@pytest.mark.parametrize("gradient", ["bp", "frog", "fg-mean"])
+@pytest.mark.parametrize("changes", [{}, {"perturb": "weights"}, {"perturb": "weights", "sampling": "explicit"}, {"augment": True, "optimizer": "adam", "schedule": "exponential"}, {"precision": "bf16"}], ids=str)  # fmt: skip
+def test_a_recorded_step_has_the_bits_of_one_step_by_step(
+    model, gradient, changes, some, on_gpu, run, step_by_step
+):
+    size = {} if model in ("fc", "lenet5") else {"reduce": 4}
+    r = run(model=model, **{"width": None, **size}, gradient=gradient, k=None if gradient == "bp" else 4, batch=50, lr=1e-4, deterministic=True, **changes)  # fmt: skip
+    data = some(on_gpu, 1020)
+
+    def trained() -> tuple[State, list[dict[str, float]]]:
+        with device.settings(1, r.precision, r.deterministic):
+            state, found = State(r, data), []
+            for _ in range(2):
+                state.step_through()
+                found.append(state.evaluate())
+        return state, found
+
+    state, found = trained()
+    assert state.estimate.graph is not None
+    step_by_step()
+    other, expected = trained()
+    assert other.estimate.graph is None
+    assert found == expected
+    assert found[1] != found[0]
+    mine, its = state.content([]), other.content([])
+    for name in ("order", "tangents", "crops"):
+        assert torch.equal(mine[name], its[name]), name
+    assert all(map(torch.equal, mine["chain"].values(), its["chain"].values()))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("changes", [{"approach": {"sampler": "rademacher", "aggregation": "projection", "independent": True}, "gradient": "own"}, {"k": 100}])  # fmt: skip
+def test_a_step_that_waits_for_the_gpu_is_not_recorded(changes, some, on_gpu, run):
+    state = State(run(**changes, batch=20), some(on_gpu, 400))
+    state.step_through()
+    assert state.estimate.waits
+    assert state.estimate.graph is None
 
 
 @pytest.mark.gpu

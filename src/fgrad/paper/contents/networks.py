@@ -80,7 +80,7 @@ FC = Section(
             of=("fc_curves",),
             caption="The paper, section 4.4: on fully connected networks of every width, more "
             "tangents reach a lower training loss, the projection does no worse than the mean, "
-            "and the gap to backpropagation grows with the width. With {rates}; of the loss the "
+            "and the gap to backpropagation grows with the width. With {rates}; of the loss "
             "the {log_mean}; of the accuracy the {mean}; epoch 0 before any step; a seed that has "
             "stopped keeps its last value; crosses: a seed diverged. The axis of the loss ends "
             "two decades below the lowest of the forward gradients. See the claims "

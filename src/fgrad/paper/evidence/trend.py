@@ -298,7 +298,7 @@ def _power(frame: pd.DataFrame, question: Question, found: list[Found], weak: li
     runs = len(frame.drop_duplicates(["seed", *_settings(frame)])) // seeds * (most - seeds)
     hours = ""
     if "seconds" in frame:
-        hours = f", {runs * frame['seconds'].mean() / 3600:.1f} core-hours of a run like this one"
+        hours = f", {runs * frame['seconds'].mean() / 3600:.1f} hours of runs like these"
     return f"{text}; {most} seeds would decide, {runs:,} more runs{hours}"
 
 

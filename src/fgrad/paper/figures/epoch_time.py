@@ -10,7 +10,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     """As `fgrad.paper.figures.tangents`, for seconds of training as multiples of bp's mean."""
     frame = relative(frame)
     highest = 1.2 * frame["relative_mean"].max()
-    return tangents.grid(frame, "relative", "time of an epoch / bp", 1, highest)
+    return tangents.grid(frame, "relative", "time of an epoch / bp", 1, (0, highest))
 
 
 def relative(frame: pd.DataFrame) -> pd.DataFrame:

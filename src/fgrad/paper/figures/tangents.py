@@ -1,5 +1,6 @@
 """Test accuracy of networks over the number of tangents (sections 4.4 and 4.5)."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -18,10 +19,14 @@ APART = 1.06
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Test accuracy at the epoch of the lowest validation loss."""
-    return grid(frame, "test_accuracy", "test accuracy (%)", 100, 102)
+    least = frame[["test_accuracy_mean", "test_accuracy_low"]].min().min()
+    begin = 10 * math.floor(10 * least) if least > 0 else 0
+    return grid(frame, "test_accuracy", "test accuracy (%)", 100, (begin, 102 - begin / 50))
 
 
-def grid(frame: pd.DataFrame, value: str, label: str, unit: float, highest: float) -> Figure:
+def grid(
+    frame: pd.DataFrame, value: str, label: str, unit: float, ends: tuple[float, float]
+) -> Figure:
     """One panel for each network and data set, one line for each gradient.
 
     Args:
@@ -29,7 +34,7 @@ def grid(frame: pd.DataFrame, value: str, label: str, unit: float, highest: floa
         value: what is shown: mean and 95 % interval over the seeds.
         label: of the y axis.
         unit: what values are multiplied by.
-        highest: end of the y axis, which begins at 0.
+        ends: of the y axis.
     """
     if frame.empty:
         return style.nothing()
@@ -58,7 +63,7 @@ def grid(frame: pd.DataFrame, value: str, label: str, unit: float, highest: floa
                 level(axis, seen, looks[name])
         single(axis, part, f"{value}_mean", unit)
         style.log_ticks(axis, frame["k"].dropna() if forward else [1])
-        axis.set_ylim(0, highest)
+        axis.set_ylim(*ends)
         axis.set_xlabel("number of tangents $k$")
     handles = [Line2D([], [], **looks[name], label=style.label(name)) for name in names]
     style.legend(figure, [], [*handles, *intervals.explained(frame, points=True)])
