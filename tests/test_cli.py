@@ -108,6 +108,59 @@ def test_wrong_training(tmp_path, monkeypatch, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+FOR_DESCENT = "--k 4 --function sphere --n 8 --lr 0.05 --steps 20 --output run.parquet"
+OWN = "import torch\n\n\ndef whole(f, x, k, generator):\n    return 2 * x\n\n\ndef half(v, d):\n    return d / 2\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "approach"),
+    [
+        ("--gradient frog --tangents rademacher", {"aggregation": "projection", "sampler": "rademacher"}),
+        ("--gradient fg-mean --sampler=basis", {"aggregation": "mean", "sampler": "basis"}),
+        ("--gradient frog --scale --independent", {"aggregation": "projection", "scale": True, "independent": True}),
+        ("--gradient mine --aggregation own.py:half", {"aggregation": "own.py:half"}),
+        ("--gradient frog", {"aggregation": "projection"}),
+        ("--gradient mine --estimator own.py:whole", {"aggregation": None, "estimator": "own.py:whole"}),
+    ],
+)  # fmt: skip
+def test_whole_approaches(given, approach, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    done = fgrad("descend", *given.split(), *FOR_DESCENT.split())
+    assert done.returncode == 0, done.stderr
+    used = parquet.provenance(tmp_path / "run.parquet")["run"]["approach"]
+    plain = {
+        "sampler": "normal",
+        "normalize": False,
+        "independent": False,
+        "scale": False,
+        "max_length": 1.0,
+    }
+    assert used == plain | approach
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("--gradient nobody", "unknown gradient; allowed: bp, fg-mean, frog, or another name with an aggregation or estimator"),
+        ("--gradient frog --tangents sobol", "unknown sampler; allowed: normal"),
+        ("--gradient frog --estimator own.py:whole", "an estimator is a whole gradient: no aggregation"),
+        ("--gradient mine --estimator own.py:none", "defines no none; it has torch, whole, half"),
+        ("--gradient mine --estimator mean", "approach.estimator = 'mean'"),
+        ("--gradient frog --max-length 2", "max_length 2.0 needs the sampler orthogonal"),
+        ("--gradient mine --estimator own.py:whole --normalize", "normalize True needs an aggregation"),
+    ],
+)  # fmt: skip
+def test_wrong_approaches(given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    done = fgrad("descend", *given.split(), *FOR_DESCENT.split())
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run.parquet").exists()
+
+
 def test_measure(tmp_path):
     path = tmp_path / "q.parquet"
     done = fgrad(

@@ -41,6 +41,24 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     )
 
 
+RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampler"}
+"""Commands of the release before; and tangents, which are named by their sampler."""
+
+
+def renamed(arguments: list[str]) -> None:
+    """Take what is given by its old name, and say so."""
+    for place, argument in enumerate(arguments[1:], 1):
+        name, equals, value = argument.partition("=")
+        command = not name.startswith("--")
+        if name in RENAMED and (place == 1 or not command):
+            new = RENAMED[name]
+            if (value or [*arguments, ""][place + 1]) in ("auto", "exact", "explicit"):
+                new = "--sampling"
+            arguments[place] = f"{new}{equals}{value}"
+            if command or new == "--sampling":
+                print(f"fgrad: {name} is now called {new}", file=sys.stderr)
+
+
 def later(verb: Verb) -> Verb:
     """A verb that is bound to what it is given, and done when it is called once more."""
 

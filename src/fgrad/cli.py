@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
-from pydantic import BaseModel
 from rich import progress as bars
 from rich.console import Console
 
 from fgrad import errors, jobs, terminal
-from fgrad.arguments import Verb, choose, later
+from fgrad.arguments import Verb, choose, later, renamed
 from fgrad.options import effect
+from fgrad.options.base import JobOptions
+from fgrad.options.command_line import ByParts, Descent, DescentSearch, Training, TrainingSearch
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from fgrad.plan.status import Status
 
 Flat = tyro.conf.arg(name="")
+
+T = TypeVar("T", bound=JobOptions)
 
 
 def measure(
@@ -49,7 +52,7 @@ def measure(
 
 
 def descend(
-    run: Annotated[FunctionRun, Flat],
+    run: Annotated[Descent, Flat],
     output: Path,
     overwrite: bool = False,
 ) -> None:
@@ -60,18 +63,18 @@ def descend(
         output: Parquet file, one row for each seed and step.
         overwrite: compute it again, or in place of another file that is there.
     """
-    _effective(run)
+    plain = _effective(FunctionRun, run)
     output = _local(output)
     _check(output)
     with _bar("steps") as progress:
-        done = jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
+        done = jobs.carry_out(plain, output, Context(log.log_line, progress, overwrite=overwrite))
     for stop in done.facts["stop"]:
         angle = "" if stop["angle_deg"] is None else f" angle {stop['angle_deg']:g}°"
         print(f"seed {stop['seed']}{angle}: {stop['stop']} after {stop['steps']} steps")
 
 
 def train(
-    run: Annotated[TrainRun, Flat],
+    run: Annotated[Training, Flat],
     output: Path,
     data_dir: Path | None = None,
     overwrite: bool = False,
@@ -84,19 +87,19 @@ def train(
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
         overwrite: compute it again, or in place of another file that is there.
     """
-    _effective(run)
+    plain = _effective(TrainRun, run)
     _data(data_dir)
     output = _local(output)
     _check(output)
     with _bar("epochs", silent) as progress:  # every epoch says its own line
         data = data_dir and files.expanded(data_dir)
         context = Context(log.log_line, progress, data, overwrite=overwrite)
-        done = jobs.carry_out(run, output, context)
+        done = jobs.carry_out(plain, output, context)
     print(f"{done.facts['stop']} after {done.columns['epoch'].max()} epochs")
 
 
 def search_functions(
-    search: Annotated[FunctionSearch, Flat],
+    search: Annotated[DescentSearch, Flat],
     output: Path,
     overwrite: bool = False,
 ) -> None:
@@ -108,17 +111,17 @@ def search_functions(
             and a figure of them. A killed search goes on with the same command.
         overwrite: compute it again, or in place of another file that is there.
     """
-    _effective(search)
+    plain = _effective(FunctionSearch, search)
     output = _local(output)
     trials = _folder(output, overwrite)
     with _bar("steps") as progress:
         context = Context(log.log_line, progress, overwrite=overwrite)
-        done = jobs.carry_out(search, trials, context)
+        done = jobs.carry_out(plain, trials, context)
     _show(output, "search_functions", done)
 
 
 def search_network(
-    search: Annotated[NetworkSearch, Flat],
+    search: Annotated[TrainingSearch, Flat],
     output: Path,
     data_dir: Path | None = None,
     overwrite: bool = False,
@@ -132,14 +135,14 @@ def search_network(
         data_dir: folder of the published files, packed or unpacked; mnist5k needs none.
         overwrite: compute it again, or in place of another file that is there.
     """
-    _effective(search)
+    plain = _effective(NetworkSearch, search)
     _data(data_dir)
     output = _local(output)
     trials = _folder(output, overwrite)
     with _bar("trials", silent) as progress:  # every trial says its own line
         data = data_dir and files.expanded(data_dir)
         context = Context(log.log_line, progress, data, overwrite=overwrite)
-        done = jobs.carry_out(search, trials, context)
+        done = jobs.carry_out(plain, trials, context)
     _show(output, "search_fc", done)
 
 
@@ -278,30 +281,18 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a locale may know no ° and no ×
             stream.reconfigure(errors="replace")
     with terminal.ending():
-        _renamed(sys.argv)
+        renamed(sys.argv)
         chosen = choose(VERBS, sys.argv[1:], "Multi-tangent forward gradients, one run at a time.")
         while callable(chosen):
             chosen = chosen()
 
 
-RENAMED = {"quality": "measure", "optimize": "descend", "--tangents": "--sampling"}
-"""Commands and options of the release before."""
-
-
-def _renamed(arguments: list[str]) -> None:
-    """Take what is given by its old name, and say so."""
-    for place, argument in enumerate(arguments[1:], 1):
-        name, equals, value = argument.partition("=")
-        command = not name.startswith("--")
-        if name in RENAMED and (place == 1 or not command):
-            arguments[place] = f"{RENAMED[name]}{equals}{value}"
-            print(f"fgrad: {name} is now called {RENAMED[name]}", file=sys.stderr)
-
-
-def _effective(options: BaseModel) -> None:
-    """Refuse options without effect."""
-    for line in effect.without_effect(options):
-        raise errors.ConfigError(line)
+def _effective(kind: type[T], given: ByParts) -> T:
+    """Options as a workflow has them; those without effect are refused."""
+    for options in (given, given.named_approach):
+        for line in effect.without_effect(options):
+            raise errors.ConfigError(line)
+    return kind(**given.model_dump())
 
 
 def _data(folder: Path | None) -> None:

@@ -28,7 +28,7 @@ ORTHOGONAL = {"aggregation": "mean", "sampler": "orthogonal", "k": [1]}
         (ORTHOGONAL | {"independent": True}, "independent True needs a sampler whose tangents may be dependent"),
         ({"aggregation": "mean", "k": [1], "sampler": "basis", "normalize": True}, "normalize True needs"),
         ({"aggregation": "mean", "k": [1], "sampler": "basis", "independent": True}, "independent True needs"),
-        ({"k": [1]}, "k lists the numbers of tangents of an aggregation"),
+        ({"k": [1]}, "k lists the numbers of tangents of an estimate"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:tangents is now called")

@@ -21,6 +21,7 @@ from fgrad.gradients.estimators import (
     draw,
     factor,
     forward_derivatives,
+    whole,
 )
 from fgrad.gradients.stateful import begun, keeps_state, told
 from fgrad.options.functions import (
@@ -110,8 +111,8 @@ def descend_all(
     """
     function = FUNCTIONS[task.function]
     approach = _approach(task, angle)
-    remembers = keeps_state(approach)
-    if remembers and len(rates) > 1:  # its tangents depend on the rate
+    remembers, own = keeps_state(approach), approach.estimator is not None
+    if (remembers or own) and len(rates) > 1:  # its tangents depend on the rate
         alone = [descend_all(task, [lr], seeds, angle, progress, device) for lr in rates]
         return [descent for (descent,) in alone]
     # A batch of one takes another path through the BLAS and differs in the last bits.
@@ -123,8 +124,8 @@ def descend_all(
     lr = torch.tensor(rates, dtype=torch.float32, device=device)[:, None]
     block = 1 if remembers else min(BLOCK, max(1, ELEMENTS // (task.n * (task.k or 1))))
     approach = begun(approach, len(doubled))
-    step = _step(task, approach)
-    with torch.inference_mode(task.mode == "sim"), torch.no_grad():
+    step = _step(task, approach, generators)
+    with torch.inference_mode(task.mode == "sim" and not own), torch.no_grad():
         start = function.value(x).cpu().numpy()
         values = np.empty((task.steps + 1, *shape), dtype=np.float32)
         values[0] = start
@@ -132,7 +133,7 @@ def descend_all(
         done, active = 0, np.arange(len(rates))
         drawn: Iterator[OfStep | None] = repeat(None)
         while done < task.steps and len(active):
-            if task.k is not None:
+            if task.k is not None and not own:
                 tangents = draw(approach, (block, task.k, task.n), generators, angle)
                 drawn = _each_step(approach, tangents.transpose(0, 1).contiguous())
             found = torch.empty(min(block, task.steps - done), *x.shape[:2], device=device)
@@ -261,7 +262,7 @@ def _approach(task: FunctionTask, angle: float | None) -> Approach:
     return task.how if angle is None else replace(task.how, sampler="angle")
 
 
-def _step(task: FunctionTask, approach: Approach) -> Step:
+def _step(task: FunctionTask, approach: Approach, generators: list[torch.Generator]) -> Step:
     """(x [S, R, n], tangents or None) → gradient estimate [S, R, n]."""
     function = FUNCTIONS[task.function]
 
@@ -284,6 +285,13 @@ def _step(task: FunctionTask, approach: Approach) -> Step:
         each = of_step[0].unsqueeze(1).expand(-1, x.shape[1], -1, -1)
         return estimate(of_step, forward_derivatives(function.value, x, each))
 
+    def of_its_own(x: Tensor, of_step: OfStep | None) -> Tensor:
+        each = zip(x[:, 0], generators, strict=True)  # one rate alone
+        k = task.k or 0
+        return torch.stack([whole(approach, function.value, one, k, g) for one, g in each])[:, None]
+
+    if approach.estimator is not None:
+        return of_its_own
     if task.k is None:
         return gradient
     return simulated if task.mode == "sim" else forward

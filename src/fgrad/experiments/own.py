@@ -43,6 +43,7 @@ def check(
     tries: dict[str, Callable[[], None]] = {
         "aggregation": lambda: _aggregation(own),
         "sampler": lambda: _sampler(own),
+        "estimator": lambda: _estimator(own),
         "function": lambda: _function(own),
         "dataset": lambda: _dataset(own, reference, source),
         "model": lambda: _model(reference, dataset, reduce, perturb),
@@ -111,6 +112,26 @@ def _sampler(own: Any) -> None:
             _is(found.dtype == dtype, f"gives {found.dtype} where dtype = {dtype}")
     again = [own((3, 8), torch.Generator().manual_seed(7), dtype=torch.float32) for _ in range(2)]
     _is(torch.equal(*again), "gives other tangents for the same generator")
+    untouched = torch.equal(world, torch.get_rng_state())
+    _is(untouched, "draws from the global generator; it is given its own")
+
+
+def _estimator(own: Any) -> None:
+    _is(callable(own), "an estimator is a function (f, x, k, generator) → estimate of ∇f(x)")
+
+    def f(x: Tensor) -> Tensor:
+        return x.square().sum(-1)
+
+    world = torch.get_rng_state()
+    for dtype in (torch.float32, torch.float64):
+        x = torch.linspace(0.1, 0.8, 8, dtype=dtype)
+        before = x.clone()
+        with torch.no_grad():
+            each = [own(f, x, 3, torch.Generator().manual_seed(7)) for _ in range(2)]
+        found = _like(each[0], (8,), f"at a point [8] of {dtype}")
+        _is(found.dtype == dtype, f"gives {found.dtype} at a point of {dtype}")
+        _is(torch.equal(x, before), "changes the point it is given")
+        _is(torch.equal(*each), "gives another estimate for the same generator")
     untouched = torch.equal(world, torch.get_rng_state())
     _is(untouched, "draws from the global generator; it is given its own")
 

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from fgrad.gradients.approach import Approach
-from fgrad.gradients.estimators import combine, draw, known_derivatives
+from fgrad.gradients.estimators import aggregate, combine, draw, known_derivatives, whole
 from fgrad.gradients.laws import MEAN, PROJECTION
 from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS
 from fgrad.gradients.sampling import gamma
+from fgrad.gradients.stateful import begun, told
 from fgrad.options.quality import QualityRun
 from fgrad.plugins import short
 from fgrad.store.context import Context, Progress, Result
@@ -138,6 +139,42 @@ def compute_direct(run: QualityRun, context: Context) -> Result:
     return _result(run, parts)
 
 
+def compute_approach(run: QualityRun, context: Context) -> Result:
+    """Compute an approach with its own tangents; one row for each sample and k.
+
+    To a sampler that keeps state the samples are steps of a descent whose gradient stays.
+    """
+    torch.set_num_threads(1)
+    parts = []
+    for i, n in enumerate(run.n):
+        values = torch.stack([_of_approach(run, n, k) for k in run.k], 2).double().numpy()
+        metrics = Metrics(values, [(str(run.name), False)], run.k)
+        parts.append(_columns(metrics, n, run.first))
+        context.progress(i + 1, len(run.n))
+    return _result(run, parts)
+
+
+def _of_approach(run: QualityRun, n: int, k: int) -> Tensor:
+    """Metrics of every sample, [samples, 1, 6]."""
+    assert run.approach is not None
+    approach, found = begun(run.approach.how), []
+    for number in range(run.first, run.first + run.samples):
+        generator = _generator(run.seed, n, number, "cpu")
+        (gradient,) = _true_gradient(run, n, [generator])
+        if approach.estimator is not None:
+
+            def linear(x: Tensor, gradient: Tensor = gradient) -> Tensor:
+                return x @ gradient
+
+            g = whole(approach, linear, torch.zeros(n), k, generator)
+        else:
+            v = draw(approach, (k, n), generator)
+            g = aggregate(approach, v, v @ gradient)
+            told(approach, g)
+        found.append(_measured(g[None, None, None], gradient[None])[:, :, 0])
+    return torch.cat(found)
+
+
 def compute_exact(run: QualityRun, context: Context) -> Result:
     """Sample a run from its exact law, on one thread; rows as of `compute_direct`."""
     torch.set_num_threads(1)
@@ -190,6 +227,11 @@ def _batch(
         others = [(name, False) for (name, _), now in zip(pairs, at_once, strict=True) if not now]
         order = torch.tensor(at_once).logical_not().int().argsort(stable=True).argsort()
         estimates = torch.cat([estimates, _estimates(run, others, v, gradient)], 1)[:, order]
+    return _measured(estimates, gradient)
+
+
+def _measured(estimates: Tensor, gradient: Tensor) -> Tensor:
+    """Metrics of estimates [B, A, K, n] of gradients [B, n], [B, A, K, 6]."""
     true_norm = gradient.norm(dim=-1)[:, None, None]
     norm = estimates.norm(dim=-1)
     dot = (estimates * gradient[:, None, None]).sum(-1)

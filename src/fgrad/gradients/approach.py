@@ -26,6 +26,9 @@ class Approach:
         independent: redraw the tangents until they are linearly independent.
         scale: divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖.
         max_length: longest tangent of the sampler ``orthogonal``.
+        estimator: a whole gradient in place of sampler and aggregation: a function ``(f, x [n], k,
+            generator) → estimate of ∇f(x) [n]``, itself or as ``file.py:name``, of an f that takes
+            points [*B, n] to values [*B].
 
     Raises:
         ValueError: if a name is not known, or options contradict each other.
@@ -33,7 +36,7 @@ class Approach:
     Example:
         >>> Approach("projection", sampler="rademacher")
         Approach(aggregation='projection', sampler='rademacher', normalize=False, \
-independent=False, scale=False, max_length=1.0)
+independent=False, scale=False, max_length=1.0, estimator=None)
         >>> halves = Approach(lambda tangents, derivatives: derivatives / 2)
     """
 
@@ -43,8 +46,13 @@ independent=False, scale=False, max_length=1.0)
     independent: bool = False
     scale: bool = False
     max_length: float = 1.0
+    estimator: "str | Callable[..., Tensor] | None" = None
 
     def __post_init__(self) -> None:
+        if self.estimator is not None:
+            self._check("estimator", {})
+            if self.aggregation is not None or self.sampler != "normal" or self.scale:
+                raise ValueError("an estimator is a whole gradient: no aggregation, sampler, scale")
         if self.aggregation is not None:
             self._check("aggregation", AGGREGATIONS)
         self._check("sampler", SAMPLERS)
@@ -58,12 +66,17 @@ independent=False, scale=False, max_length=1.0)
         if self.scale and (self.aggregation not in LAWS or self.sampler not in known):
             raise ValueError(f"scale needs normal tangents and one of {', '.join(LAWS)}")
 
+    @property
+    def estimates(self) -> bool:
+        """Whether k tangents or evaluations make an estimate; ∇f itself otherwise."""
+        return self.aggregation is not None or self.estimator is not None
+
     def _check(self, kind: str, known: Mapping[str, object]) -> None:
         value = getattr(self, kind)
         if callable(value) or is_reference(value):
             return
         if not isinstance(value, str) or value not in known:
-            allowed = f"{', '.join(known)}, a function, file.py:name"
+            allowed = ", ".join([*known, "a function", "file.py:name"])
             raise ValueError(f"{kind} = {value!r}: unknown {kind}; allowed: {allowed}")
 
 

@@ -17,7 +17,14 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fgrad.gradients.approach import Approach, named
-from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, FACTORS, LAWS, SAMPLERS
+from fgrad.gradients.registry import (
+    AGGREGATIONS,
+    CONDITIONS,
+    ESTIMATORS,
+    FACTORS,
+    LAWS,
+    SAMPLERS,
+)
 from fgrad.gradients.stateful import Kept
 from fgrad.gradients.tangents import Generators
 
@@ -245,6 +252,30 @@ def coefficients(
     return c
 
 
+def whole(approach: Approach, f: Scalar, x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """Estimate of an approach that is a whole gradient.
+
+    Args:
+        approach: with an estimator.
+        f: [*B, n] → [*B].
+        x: [n].
+        k: number of tangents or evaluations, as the estimator understands it.
+        generator: drawn from.
+
+    Returns:
+        [n].
+
+    Raises:
+        ValueError: if the estimator gives anything else.
+    """
+    assert approach.estimator is not None
+    found = ESTIMATORS.of(approach.estimator)(f, x, k, generator)
+    if not isinstance(found, Tensor) or found.shape != x.shape:
+        got = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"the estimator gives {got} at a point {list(x.shape)}")
+    return found.to(x.dtype)
+
+
 def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:
     """∇f(x) without a backward pass: one directional derivative along every basis vector.
 
@@ -275,13 +306,19 @@ def fixed_directions(f: Scalar, x: Tensor, directions: Tensor, approach: Approac
     Returns:
         [*B, n].
 
+    Raises:
+        ValueError: if the approach has no aggregation; as `backpropagation`.
+
     Example:
         >>> x = torch.tensor([1.0, 2.0])
         >>> v = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
         >>> fixed_directions(lambda x: x.square().sum(-1), x, v, "frog")
         tensor([2., 4.])
     """
-    return aggregate(named(approach), directions, forward_derivatives(f, x, directions))
+    approach = named(approach)
+    if approach.aggregation is None:
+        raise ValueError("an approach with an aggregation is needed")
+    return aggregate(approach, directions, forward_derivatives(f, x, directions))
 
 
 def forward_gradient(
@@ -315,5 +352,8 @@ def forward_gradient(
         tensor([2., 2., 2., 2.])
     """
     approach = named(approach)
+    if approach.estimator is not None:
+        rows = [whole(approach, f, one, k, generator) for one in x.reshape(-1, x.shape[-1])]
+        return torch.stack(rows).view(x.shape)
     size = (*x.shape[:-1], k, x.shape[-1])
     return fixed_directions(f, x, draw(approach, size, generator, angle, x.dtype), approach)

@@ -85,8 +85,8 @@ class Perturbation:
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         approach = named(approach)
-        if (approach.aggregation is None) != (k is None):
-            raise ValueError(f"k = {k}: backpropagation has no tangents, an aggregation needs some")
+        if approach.estimates != (k is not None):
+            raise ValueError(f"k = {k}: backpropagation has no tangents, an estimate needs some")
         k, chunk = _count("k", k), _count("chunk", chunk)
         for name, value, allowed in (
             ("perturb", perturb, ("activations", "weights")),
@@ -95,6 +95,8 @@ class Perturbation:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+        if approach.estimator is not None and (perturb, mode) != ("weights", "sim"):
+            raise ValueError("a whole gradient needs perturb weights and mode sim")
         lawful = has_law(approach) and perturb == "weights" and mode == "sim"
         if sampling == "exact" and not lawful:
             raise ValueError(
@@ -114,6 +116,7 @@ class Perturbation:
         self.approach = approach = begun(approach)
         self._tangents = None if k is None else Tangents(approach, k, generator, chunk)
         kind = f"{perturb}-{'exact' if self.exact else mode}"
+        kind = "weights-whole" if approach.estimator is not None else kind
         self._gradient = MODES["backpropagation" if k is None else kind]
 
     def __call__(self, x: Any, y: Any, accumulate: bool = False) -> Tensor:

@@ -68,6 +68,9 @@ AGGREGATIONS: Registry[Callable[..., "Tensor"]] = Registry(
     }
 )
 
+ESTIMATORS: Registry[Callable[..., "Tensor"]] = Registry({})
+"""Whole gradients; all there are are the user's own."""
+
 LAWS: Registry["Law"] = Registry(
     {
         "projection": "fgrad.gradients.laws:PROJECTION",
@@ -101,6 +104,7 @@ MODES: Registry[Callable[..., "Tensor"]] = Registry(
         "weights-sim": "fgrad.gradients.weights:simulated",
         "weights-exact": "fgrad.gradients.weights:exact",
         "weights-fwad": "fgrad.gradients.weights:forward",
+        "weights-whole": "fgrad.gradients.weights:whole",
     }
 )
 """What the tangents of a network perturb, and where their directional derivatives come from."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fgrad.gradients import estimators
 from fgrad.gradients.agreement import agreed
 from fgrad.gradients.blocks import Blocks
 from fgrad.gradients.draws import Draws
@@ -79,6 +80,38 @@ def forward(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
         c = coefficients(tangents.approach, v, d)
         tangents.learn(c, v)
         assign(parameters, unflatten(combine(c[None], v)[0], parameters))
+    return loss
+
+
+def whole(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
+    """An estimate by the user's own estimator, which evaluates the mean loss where it likes.
+
+    Arguments and result as of `simulated`. Nothing that an evaluation changes stays, and what a
+    pass draws all of them draw.
+
+    Raises:
+        ValueError: as `fgrad.gradients.estimators.whole`.
+    """
+    point = flatten([p.detach() for p in blocks.parameters], blocks.dtype)
+    start = tangents.generator.get_state()
+
+    def estimate(draws: Draws) -> Tensor:
+        def at(one: Tensor) -> Tensor:
+            with blocks.passes(draws), torch.no_grad(), along(blocks, x, y) as (loss, values):
+                return loss(tuple(unflatten(one, values)))
+
+        def f(points: Tensor) -> Tensor:
+            each = [at(one) for one in points.reshape(-1, len(point))]
+            return torch.stack(each).view(points.shape[:-1]).to(points.dtype)
+
+        tangents.generator.set_state(start)
+        return estimators.whole(tangents.approach, f, point, tangents.k, tangents.generator)
+
+    draws, g = blocks.with_draws(x, y, estimate)
+    kernels = differentiable(blocks.network)
+    with blocks.passes(draws) if draws else kernels, torch.no_grad():
+        loss = blocks.mean_loss(x, y)
+    assign(blocks.parameters, unflatten(g, blocks.parameters))
     return loss
 
 

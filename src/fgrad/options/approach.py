@@ -7,10 +7,12 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from fgrad.gradients.approach import Approach
-from fgrad.gradients.registry import AGGREGATIONS, SAMPLERS
+from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, ESTIMATORS, LAWS, SAMPLERS
 from fgrad.validation import Model, one_of
 
 Aggregation = Annotated[str, one_of("aggregation", AGGREGATIONS, own=True)]
+
+Estimator = Annotated[str, one_of("estimator", ESTIMATORS, own=True)]
 
 Sampler = Annotated[str, one_of("sampler", SAMPLERS, own=True)]
 
@@ -32,6 +34,8 @@ class NamedApproach(Model):
     """Divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖."""
     max_length: Annotated[float, Field(ge=1)] = 1.0
     """Longest tangent of the sampler `orthogonal`."""
+    estimator: Estimator | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A whole gradient of one's own, `file.py:name`, in place of sampler and aggregation."""
 
     @model_validator(mode="before")
     @classmethod
@@ -42,6 +46,16 @@ class NamedApproach(Model):
     def _consistent(self) -> Self:
         _ = self.how
         return self
+
+    def code(self) -> list[str]:
+        """Definitions that its names stand for."""
+        if self.estimator is not None:
+            return [ESTIMATORS.defined(self.estimator)]
+        if self.aggregation is None:
+            return []
+        code = [AGGREGATIONS.defined(self.aggregation), SAMPLERS.defined(self.sampler)]
+        code += [LAWS.where[self.aggregation]] if self.scale else []
+        return code + ([CONDITIONS.where["independent"]] if self.independent else [])
 
     @property
     def how(self) -> Approach:

@@ -28,7 +28,7 @@ NEEDS: dict[type[BaseModel], tuple[Needs, ...]] = {
         Needs(
             ("sampler", "normalize", "independent", "scale", "max_length"),
             lambda one: one.aggregation is not None,
-            "an aggregation, for backpropagation has no tangents",
+            "an aggregation, which backpropagation and whole gradients have not",
         ),
         Needs(("max_length",), lambda one: one.sampler == "orthogonal", "the sampler orthogonal"),
         Needs(("max_length",), lambda one: not one.normalize, "tangents that are not normalised"),

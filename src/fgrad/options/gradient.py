@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from fgrad.gradients.approach import APPROACHES, Approach
-from fgrad.gradients.registry import AGGREGATIONS, CONDITIONS, LAWS, SAMPLERS
 from fgrad.options.approach import NamedApproach
 from fgrad.options.base import Count
 from fgrad.validation import Model
@@ -40,11 +39,9 @@ class GradientTask(Derivatives):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.approach is None:
-            raise ValueError(
-                f"gradient = {self.gradient!r}: unknown gradient; allowed: {', '.join(APPROACHES)}"
-            )
-        if (self.how.aggregation is None) != (self.k is None):
-            given = "it takes no tangents" if self.how.aggregation is None else "it needs k"
+            raise ValueError(unknown(self.gradient))
+        if self.how.estimates != (self.k is not None):
+            given = "it needs k" if self.how.estimates else "it takes no tangents"
             raise ValueError(f"gradient {self.gradient} with k = {self.k}: {given}")
         return self
 
@@ -61,9 +58,9 @@ class GradientTask(Derivatives):
 
     def gradient_code(self) -> list[str]:
         """Definitions that the gradient's name stands for."""
-        how = self.named_approach
-        if how.aggregation is None:
-            return []
-        code = [AGGREGATIONS.defined(how.aggregation), SAMPLERS.defined(how.sampler)]
-        code += [LAWS.where[how.aggregation]] if how.scale else []
-        return code + ([CONDITIONS.where["independent"]] if how.independent else [])
+        return self.named_approach.code()
+
+
+def unknown(gradient: str) -> str:
+    """What is said of a gradient that nothing is known of."""
+    return f"gradient = {gradient!r}: unknown gradient; allowed: {', '.join(APPROACHES)}"

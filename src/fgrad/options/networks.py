@@ -86,6 +86,10 @@ class TrainTask(TrainOptions, GradientTask):
     def _consistent(self) -> Self:
         if self.width is not None and self.model != "fc" and not is_reference(self.model):
             raise ValueError(f"width = {self.width}: model {self.model} has none, only fc")
+        if self.how.estimator is not None and (self.perturb, self.mode) != ("weights", "sim"):
+            raise ValueError(
+                f"gradient {self.gradient}: a whole gradient needs perturb weights and mode sim"
+            )
         if self.how.sampler == "angle":
             raise ValueError("tangents at an angle are for sections 4.1 to 4.3")
         if self.sampling == "exact" and not self._lawful:
@@ -109,6 +113,8 @@ class TrainTask(TrainOptions, GradientTask):
 
     def _mode_code(self) -> list[str]:
         aggregation = self.named_approach.aggregation
+        if self.how.estimator is not None:
+            return [MODES.where["weights-whole"]]
         if aggregation is None:
             return [MODES.where["backpropagation"]]
         if self._lawful and self.sampling != "explicit":

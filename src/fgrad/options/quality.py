@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fgrad.gradients.registry import AGGREGATIONS, KNOWN, LAWS, SAMPLERS
-from fgrad.options.approach import Aggregation
-from fgrad.options.base import Count, Degrees, JobOptions, Seed, Several, TrueGradient, Unique
+from fgrad.options.approach import Aggregation, NamedApproach
+from fgrad.options.base import Count, Degrees, JobOptions, Name, Seed, Several, TrueGradient, Unique
 
 
 class QualityRun(JobOptions):
@@ -32,6 +32,18 @@ class QualityRun(JobOptions):
     """The true gradient."""
     angle: Degrees | None = None
     """Angle of every tangent to the first, in degrees; none for normal tangents."""
+    approach: NamedApproach | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A gradient approach with tangents of its own, in place of the aggregations."""
+    name: Name | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What its estimates are called."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.approach is None) != (self.name is None):
+            raise ValueError("approach and name go together")
+        if self.approach and (self.method == "exact" or self.angle is not None):
+            raise ValueError("an approach is measured by method direct, with its own tangents")
+        return self
 
     @model_validator(mode="after")
     def _has_law(self) -> Self:
@@ -51,6 +63,8 @@ class QualityRun(JobOptions):
         if self.method == "exact":
             laws = (LAWS.where[name] for name in self.aggregations)
             return ("fgrad.experiments.quality:compute_exact", *laws)
+        if self.approach is not None:
+            return ("fgrad.experiments.quality:compute_approach", *self.approach.code())
         sampler = SAMPLERS.defined("normal" if self.angle is None else "angle")
         names = dict.fromkeys((*self.aggregations, *self.normalized))
         named = [AGGREGATIONS.defined(name) for name in names]

@@ -21,7 +21,7 @@ class Own:
     """Something of the user's own.
 
     Args:
-        kind: ``aggregation``, ``sampler``, ``function``, ``model`` or ``dataset``.
+        kind: ``aggregation``, ``sampler``, ``estimator``, ``function``, ``model``, ``dataset``.
         reference: to its file.
         dataset: that a model is tried on; else empty.
         reduce: what a model's hidden sizes are divided by.
@@ -45,7 +45,7 @@ class Own:
 def used(options: Mapping[str, Any]) -> Iterator[Own]:
     """What the options of a job refer to, each once."""
     approach = options.get("approach") or {}
-    named = [(kind, approach.get(kind)) for kind in ("aggregation", "sampler")]
+    named = [(kind, approach.get(kind)) for kind in ("aggregation", "sampler", "estimator")]
     named += [(kind, options.get(kind)) for kind in ("function", "dataset")]
     for list_of in ("aggregations", "normalized"):
         named += [("aggregation", one) for one in options.get(list_of) or ()]

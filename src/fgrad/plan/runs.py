@@ -114,7 +114,7 @@ def load(
     joined.add_networks("fc")
     joined.add_networks("sota")
     jobs = {
-        "quality": _quality_runs(checked.quality),
+        "quality": _quality_runs(checked),
         "exact": {"exact": _exact_run(checked.quality)},
         "angle_quality": _angle_quality_runs(checked),
         **joined.jobs,
@@ -221,6 +221,8 @@ class _Joined:
         for model, dataset in of:
             for width in (section.widths if model == "fc" else ()) or (None,):
                 for gradient, spec in self.config.gradients.items():
+                    if spec.estimator and (section.perturb, section.mode) != ("weights", "sim"):
+                        continue  # a whole gradient is of all weights
                     for k in spec.k or (None,):
                         own = (name, model, width, dataset, gradient, k)
                         key = (*own[:3], section.rates_of or dataset, *own[4:])
@@ -334,8 +336,9 @@ class _Joined:
             refuse_missing(path, kind, [key for key in keys if key not in rates])
 
 
-def _quality_runs(section: QualitySection) -> Jobs:
-    """A job for each n, or several where n × samples is beyond ``job_size``."""
+def _quality_runs(config: Config) -> Jobs:
+    """A job for each n, or several where n × samples is beyond ``job_size``; of an approach too."""
+    section = config.quality
     runs = {}
     shared = section.model_dump(include={"seed", "k", "gradient", "aggregations", "normalized"})
     parts = sum(
@@ -350,6 +353,14 @@ def _quality_runs(section: QualitySection) -> Jobs:
             for job, first in enumerate(range(0, block.samples, size)):
                 own = {"n": [n], "first": first, "samples": min(size, block.samples - first)}
                 runs[f"n{n}_{job}"] = made(QualityRun, shared | own, "config: quality")
+                for name in section.approaches:
+                    spec = config.gradients[name]
+                    one = {"approach": spec.model_dump(exclude={"k"}), "name": name}
+                    one |= section.model_dump(include={"seed", "gradient"}) | own
+                    if few := [k for k in spec.k if k <= n]:
+                        runs[f"{name}/n{n}_{job}"] = made(
+                            QualityRun, one | {"k": few}, "config: quality.approaches"
+                        )
     return runs
 
 

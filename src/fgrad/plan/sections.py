@@ -38,8 +38,8 @@ class Gradient(NamedApproach):
     @model_validator(mode="after")
     def _needs_k(self) -> Self:
         effect.check(self)
-        if (self.aggregation is None) != (self.k == ()):
-            raise ValueError("k lists the numbers of tangents of an aggregation; none without one")
+        if self.how.estimates != (self.k != ()):
+            raise ValueError("k lists the numbers of tangents of an estimate; bp has none")
         return self
 
 
@@ -62,6 +62,8 @@ class QualitySection(Model):
     exact: QualityBlock
     job_size: Count
     """n × samples of one job at most."""
+    approaches: Several[Name] = ()
+    """Gradients measured besides, each with its own tangents; of its k those up to n."""
 
     @model_validator(mode="after")
     def _dimensions_once(self) -> Self:
@@ -185,13 +187,19 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _known_gradients(self) -> Self:
-        for name in self.angles.gradients:
-            if name not in self.gradients or self.gradients[name].aggregation is None:
-                allowed = [key for key, value in self.gradients.items() if value.k]
-                raise ValueError(
-                    f"angles.gradients: {name!r} is no gradient with tangents; "
-                    f"allowed: {', '.join(allowed)}"
-                )
+        with_k = [name for name, one in self.gradients.items() if one.k]
+        at_angle = [name for name in with_k if self.gradients[name].aggregation]
+        new = [name for name in with_k if name not in self.quality.aggregations]
+        for key, names, allowed in (
+            ("angles.gradients", self.angles.gradients, at_angle),
+            ("quality.approaches", self.quality.approaches, new),
+        ):
+            for name in names:
+                if name not in allowed:
+                    raise ValueError(
+                        f"{key}: {name!r} is no gradient with tangents; "
+                        f"allowed: {', '.join(allowed)}"
+                    )
         if self.angles.function not in self.functions.steps:
             raise ValueError(f"functions.steps: no number of steps for {self.angles.function}")
         return self
