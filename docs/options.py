@@ -92,8 +92,10 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": "Made by make docs, from the options.",
-        "title": "A configuration of fgrad, or a part of one that is laid over another",
-    } | found
+        "title": "fgrad",
+        **found,
+        "description": "A configuration, or a part that is laid over another.",
+    }
 
 
 class Tables:
