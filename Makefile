@@ -26,8 +26,8 @@ paper: $(READY) ## everything at the paper's scale: results/paper
 laptop: $(READY) ## sections 4.4 and 4.5 on 5,000 digits, without a GPU: laptop/results/paper
 	$(RUN) snakemake fc sota --cores $(CORES) --configfile config/laptop.yaml --directory laptop --quiet rules
 
-docs: $(READY) ## figures, tables and verdicts of the pages in docs, from the summaries kept there
-	$(RUN) python docs/make.py
+docs: $(READY) ## the pages in docs from the summaries kept there; tables and schema of config from the options
+	$(RUN) python docs/make.py && python docs/options.py
 
 latex: $(READY) ## every table of the demo in one PDF, with pdflatex: demo/results/paper/tables.pdf
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules -- latex

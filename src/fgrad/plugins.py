@@ -24,6 +24,9 @@ PACKAGE = "own"
 
 REFERENCE = re.compile(r"([^:]*\.py):(.*)", re.DOTALL)
 
+PATTERN = r"^([^:]*/)?[^\s\d:/.-][^\s:/.-]*\.py:[^\s\d:/.-][^\s:/.-]*$"
+"""References as Python and JavaScript both can tell them; `parts` looks more closely."""
+
 SIZE = 10**6
 """Bytes of a source at most."""
 

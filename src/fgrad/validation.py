@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import (
@@ -41,6 +42,16 @@ class Model(BaseModel):
         return found
 
 
+@dataclass(frozen=True)
+class Told(AfterValidator):
+    """A validator that also says, in JSON Schema, what it lets through."""
+
+    schema: Mapping[str, Any] = field(compare=False, default_factory=dict)
+
+    def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
+        return dict(self.schema)
+
+
 def one_of(kind: str, names: Iterable[str], own: bool = False) -> AfterValidator:
     """A validator that refuses any other name, and says which are allowed.
 
@@ -64,7 +75,10 @@ def one_of(kind: str, names: Iterable[str], own: bool = False) -> AfterValidator
             raise ValueError(f"unknown {kind}; allowed: {', '.join(allowed)}")
         return value
 
-    return AfterValidator(check)
+    ways: list[Any] = [{"enum": list(names)}]
+    if own:
+        ways.append({"pattern": plugins.PATTERN, "examples": ["file.py:name"]})
+    return Told(check, {"type": "string", "title": kind, "anyOf": ways})
 
 
 M = TypeVar("M", bound=BaseModel)

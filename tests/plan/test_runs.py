@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from fgrad import validation
 from fgrad.errors import ConfigError
 from fgrad.options import networks
-from fgrad.options.approach import NamedApproach
 from fgrad.options.quality import QualityRun
 from fgrad.plan import rates, runs, sections
 from fgrad.problems.registry import DATASETS
@@ -450,17 +449,3 @@ def test_the_demo_lays_over_the_paper():
     update_config(values, load_configfile(ROOT / "config/demo.yaml"))
     _, found = runs.load(values, ROOT / "config")
     assert 0 < len(found.jobs["functions"]) < 100
-
-
-def test_every_key_is_explained():
-    text = (ROOT / "config/README.md").read_text()
-    for path in paths(PAPER):
-        if not path.startswith(("gradients.", "functions.steps.")):
-            assert f"`{path.split('.')[-1]}`" in text, path
-    for column in ("function", "n", "gradient", "k", "angle_deg", "lr"):
-        assert f"`{column}`" in text
-    for column in rates.NetworkRow.model_fields:
-        assert f"`{column}`" in text
-    for option in [*NamedApproach.model_fields, *networks.TrainOptions.model_fields]:
-        assert f"`{option}`" in text
-    assert "`rates_of`" in text

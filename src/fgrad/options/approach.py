@@ -23,7 +23,7 @@ class NamedApproach(Model):
     renamed: ClassVar[Mapping[str, str]] = {"tangents": "sampler"}
 
     aggregation: Aggregation | None = None
-    """How directional derivatives become a gradient; null is backpropagation, ∇f itself."""
+    """How directional derivatives become a gradient; none is backpropagation, ∇f itself."""
     sampler: Sampler = "normal"
     """Where the tangents come from."""
     normalize: bool = False
@@ -33,7 +33,7 @@ class NamedApproach(Model):
     scale: bool = False
     """Divide by the expected norm ratio, so that E‖g‖ ≈ ‖∇f‖."""
     max_length: Annotated[float, Field(ge=1)] = 1.0
-    """Longest tangent of the sampler `orthogonal`."""
+    """L of the sampler `orthogonal`, whose tangents have lengths U[1, L]."""
     estimator: Estimator | None = Field(default=None, exclude_if=lambda value: value is None)
     """A whole gradient of one's own, `file.py:name`, in place of sampler and aggregation."""
 

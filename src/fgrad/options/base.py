@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from fgrad.errors import unique
 from fgrad.validation import Model
@@ -13,11 +13,19 @@ T = TypeVar("T")
 LONGEST = 10**4
 """Values of a list at most."""
 
-Several = Annotated[tuple[T, ...], Field(max_length=LONGEST, strict=False), AfterValidator(unique)]
+_ONCE: dict[str, JsonValue] = {"uniqueItems": True}
+
+Several = Annotated[
+    tuple[T, ...],
+    Field(max_length=LONGEST, strict=False, json_schema_extra=_ONCE),
+    AfterValidator(unique),
+]
 """A list, perhaps empty."""
 
 Unique = Annotated[
-    tuple[T, ...], Field(min_length=1, max_length=LONGEST, strict=False), AfterValidator(unique)
+    tuple[T, ...],
+    Field(min_length=1, max_length=LONGEST, strict=False, json_schema_extra=_ONCE),
+    AfterValidator(unique),
 ]
 
 Count = Annotated[int, Field(ge=1, le=10**12)]
@@ -44,7 +52,7 @@ Rate = Annotated[Number, Field(gt=0, le=HIGHEST)]
 
 Degrees = Annotated[Number, Field(gt=0, lt=180)]
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=64)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=64, title="name")]
 
 
 def _no_nul(path: str) -> str:
@@ -53,7 +61,9 @@ def _no_nul(path: str) -> str:
     return path
 
 
-FilePath = Annotated[str, Field(min_length=1), AfterValidator(_no_nul)]
+FilePath = Annotated[str, Field(min_length=1, title="path"), AfterValidator(_no_nul)]
+
+TablePath = Annotated[str, Field(title="path")]
 
 TrueGradient = Literal["ones", "ones-normalized", "random", "random-normalized"]
 

@@ -108,7 +108,8 @@ class FunctionSearchOptions(SearchOptions):
     patience: Count = 100
     """Stop after so many steps in a row without a value below the one before."""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 5
-    """Descents of each rate, each with tangents of its own that all rates share."""
+    """Descents of each rate, each with tangents of its own that all rates share; the loss is the
+    geometric mean of what their final values are above the minimum."""
 
 
 class FunctionSearch(FunctionSearchOptions, FunctionTask, JobOptions):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from fgrad.gradients.approach import has_law
 from fgrad.gradients.registry import LAWS, MODES
@@ -13,7 +13,7 @@ from fgrad.options.gradient import Derivatives, GradientTask
 from fgrad.options.search import SearchOptions
 from fgrad.plugins import is_reference
 from fgrad.problems.registry import DATASETS, MODELS
-from fgrad.validation import one_of
+from fgrad.validation import Told, one_of
 
 LOST = 10.0
 """A validation loss of this much or NaN ends a run."""
@@ -22,8 +22,18 @@ ModelName = Annotated[str, one_of("model", MODELS, own=True)]
 DatasetName = Annotated[str, one_of("dataset", DATASETS, own=True)]
 
 
+_NUMBERED = "^cuda:(0|[1-9][0-9]{0,2})$"
+_DEVICES = {
+    "type": "string",
+    "anyOf": [
+        {"enum": ["auto", "cpu", "cuda"]},
+        {"pattern": _NUMBERED, "examples": ["cuda:1"]},
+    ],
+}
+
+
 def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", name):
+    if name not in ("auto", "cpu", "cuda") and not re.fullmatch(_NUMBERED, name):
         raise ValueError("unknown device; allowed: auto, cpu, cuda, cuda:0, cuda:1 and so on")
     return name
 
@@ -38,34 +48,39 @@ class TrainOptions(Derivatives):
     epochs: Annotated[int, Field(ge=0, le=10**6)] = 200
     """Epochs at most."""
     batch: Count | None = None
-    """Batch size; none for the paper's: 64, for cifar10 and svhn 128."""
+    """Batch size; none for the paper's: 64, of `cifar10` and `svhn` 128."""
     patience: Count = 10
     """Stop after so many epochs in a row without a lower validation loss."""
     perturb: Literal["activations", "weights"] = "activations"
     """What the tangents perturb."""
     sampling: Literal["auto", "exact", "explicit"] = "auto"
-    """Perturbed weights in mode sim: tangents drawn one by one, or the estimate from its law."""
+    """Of perturbed weights in mode `sim`: `exact` draws the estimate from its law, `explicit` the
+    tangents one by one; `auto` is the former wherever the law is known."""
     chunk: Count | None = None
-    """Tangents in one pass of mode fwad; none for all at once."""
+    """Tangents in one pass of mode `fwad`; none for all at once."""
     optimizer: Literal["sgd", "nesterov", "adam", "adamw"] = "sgd"
-    """Plain SGD; SGD with momentum 0.9, Nesterov, weight decay 5e-4; Adam; AdamW."""
+    """Plain SGD; SGD with momentum 0.9, Nesterov and weight decay 5e-4; Adam; AdamW."""
     schedule: Literal["constant", "exponential", "steps", "cosine", "plateau"] = "constant"
-    """Learning rate times exp(-1e-4 step), 0.1 after 1/2 and 3/4 of the epochs, half a cosine, or
-    0.1 when the validation loss has not fallen for half of the patience."""
+    """Of the learning rate: `exponential` is exp(−10⁻⁴ step), `steps` a tenth after ½ and ¾ of the
+    epochs, `cosine` half a cosine to zero, `plateau` a tenth when the validation loss has not
+    fallen for half of the patience."""
     augment: bool = False
     """Random crops of the training batches, and flips where they keep the class."""
-    device: Annotated[str, AfterValidator(_device)] = "auto"
-    """auto, cpu, cuda or cuda:1; auto is a GPU with a free slot, the CPU if there is no GPU."""
+    device: Annotated[str, Told(_device, _DEVICES)] = "auto"
+    """`auto` is a GPU that has a slot free, or waits for one; the CPU if there is no GPU. A GPU
+    that is named is taken without waiting, and refused before any job if it is not there; `cuda` is
+    `cuda:0`."""
     gpu_slots: Annotated[int, Field(ge=1, le=64)] = 1
-    """Trainings that share a GPU at most; with device auto the others wait."""
+    """Trainings that share a GPU at most; with device `auto` the others wait. Changes no result."""
     threads: Threads = 1
     """Threads on the CPU; their number may change the last bits."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """Of matrix products: float32, TF32 on the GPU, or bfloat16 by autocast."""
+    """Of matrix products: `tf32` on the GPU, `bf16` by autocast."""
     deterministic: bool = False
     """Only algorithms that give the same bits every time."""
     statistics: bool = False
-    """Record norms of the gradient and its estimate and their cosine; costs a backward pass."""
+    """Record norms of the gradient and its estimate and their cosine, in columns of their own;
+    costs a backward pass."""
 
 
 class TrainTask(TrainOptions, GradientTask):
@@ -146,13 +161,16 @@ class NetworkSearchOptions(SearchOptions):
     """How the learning rate of a network is searched for, on its validation loss."""
 
     epochs: Annotated[int, Field(ge=1, le=10**6)] = 200
-    """Epochs of a trial at most."""
+    """Epochs of a trial at most; the lowest validation loss is its loss."""
     patience: Count = 10
     """Stop a trial after so many epochs in a row without a lower validation loss."""
     pruning: Literal["median", "none"] = "median"
-    """End a trial whose lowest validation loss is above the median of earlier generations."""
+    """`median` ends a trial whose lowest validation loss is above the median, at the same epoch, of
+    the trials of earlier generations that were not pruned, from five of them on. There is no
+    hyperband: it compares trials that are trained at the same time, so that their order would
+    change the result."""
     warmup: Annotated[int, Field(ge=0, le=10**6)] = 5
-    """Epochs before a trial may be pruned."""
+    """Epochs before a trial may be pruned, with pruning `median`."""
     generation: Count = 10
     """Trials that are not compared with each other, only with those of earlier generations."""
     in_flight: Annotated[int, Field(ge=1, le=64)] = 1

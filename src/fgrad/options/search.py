@@ -30,11 +30,17 @@ class SearchOptions(Model):
     """How a learning rate is searched for, whichever the section."""
 
     range: Annotated[tuple[Rate, Rate], Field(strict=False), AfterValidator(rising)] = (1e-6, 1.0)
-    """Half of the rates are log-uniform in this range, the others where these are best."""
+    """Half of the rates cover it log-uniformly, as a scrambled Halton sequence; a quarter zooms in
+    between the rates tried next to those within the margin of the best, and another quarter does so
+    again. Where the best of the first half lies at an edge, a hundredfold beyond it is searched
+    too, once; where the best still does in the end, the row is flagged. The first bound is 10⁻³⁰ or
+    more, and below the second to six digits."""
     evaluations: Annotated[int, Field(ge=1, le=10**4)] = 100
-    """Rates that are tried; more where the range has to be widened."""
+    """Rates that are tried, from 4 on with a zoom; more where the range has to be widened."""
     seed: Seed = 0
     """Of the rates and of everything they are tried with."""
     margin: Annotated[Number, Field(ge=0, le=1)] = 0.05
-    """Rates are as good as the best if their loss is at most this part above the best's, of what
-    that is above the minimum or has gained on the start, whichever is less."""
+    """Decides where to zoom and what is taken: rates are as good as the best if their loss is at
+    most this part above the best's, of what that is above the minimum or has gained on the start,
+    whichever is less. Of them the one closest to their mean on the log scale is taken; rates above
+    one that diverged are left out."""

@@ -59,27 +59,40 @@ class Row(Record):
     known = ("lr",)
 
     lr: Annotated[Rate, Plain]
+    """Learning rate."""
 
 
 class FunctionRow(Row):
     """A row of the tables of sections 4.2 and 4.3."""
 
     function: FunctionName
+    """Of a function of your own the name alone."""
     n: Whole
+    """Dimension."""
     gradient: Name
+    """A name from `gradients`."""
     k: Whole | None = None
+    """Number of tangents; empty for `bp`."""
     angle_deg: Annotated[float, Field(gt=0, lt=180), Plain] | None = None
+    """Of the tangents to the first, in `angles.csv` alone; empty: the rate is for all angles,
+    computed by one job."""
 
 
 class NetworkRow(Row):
     """A row of the table of sections 4.4 and 4.5."""
 
     experiment: Name
+    """`fc` or `sota`."""
     model: ModelName
+    """Of a model of your own the name alone."""
     width: Whole | None = None
+    """Hidden width of `fc`; empty for other models."""
     dataset: DatasetName
+    """Of a data set of your own the name alone."""
     gradient: Name
+    """A name from `gradients`."""
     k: Whole | None = None
+    """Number of tangents; empty for `bp`."""
 
 
 R = TypeVar("R", bound=Record)

@@ -32,6 +32,9 @@ METRICS = {
 }
 """Experiment → what may be reported of it."""
 
+_KINDS = {"functions": DESCENT, "angles": METRICS["angles"], "networks": TRAINING}
+_METRICS = "; ".join(f"{of}: {', '.join(f'`{one}`' for one in its)}" for of, its in _KINDS.items())
+
 Results = dict[str, list[dict[str, Any]]]
 """Experiment → rows as plain values, what is empty left out."""
 
@@ -42,18 +45,32 @@ class Reported(Record):
     known = ("mean", "std", "count")
 
     experiment: Annotated[str, one_of("experiment", METRICS)]
+    """Sections 4.2, 4.3, 4.4 and 4.5."""
     model: ModelName | None = None
+    """Of `fc` and `sota`."""
     width: Whole | None = None
+    """Of the model `fc`."""
     dataset: DatasetName | None = None
+    """Of `fc` and `sota`."""
     function: FunctionName | None = None
+    """Of `functions` and `angles`, but for `cosine` and `norm_ratio`."""
     n: Whole | None = None
+    """Of `functions` and `angles`."""
     angle_deg: Annotated[float, Field(gt=0, lt=180), Plain] | None = None
+    """Of `angles`."""
     gradient: Name
+    """A name from `gradients`."""
     k: Whole | None = None
-    metric: str
+    """Number of tangents; empty for `bp`."""
+    metric: Annotated[str, Field(title=_METRICS)]
+    """What is reported; the validation accuracy and the test's are at the lowest validation loss,
+    `train_loss` is the lowest."""
     mean: Annotated[float, Plain]
+    """Over the seeds; accuracies in %."""
     std: Annotated[float, Field(ge=0), Plain] | None = None
+    """Standard deviation over the seeds; empty: taken to be as ours."""
     count: Whole | None = None
+    """Number of seeds; empty: taken to be as ours."""
 
     @model_validator(mode="after")
     def _of_its_experiment(self) -> Self:
