@@ -32,6 +32,7 @@ HOME = Path(__file__).resolve().parent.parent
 DOCS = HOME / "docs"
 RUNS: dict[str, tuple[str, ...]] = {
     "paper": (),
+    "estimators": ("examples/estimators.yaml",),
     "laptop": ("config/laptop.yaml",),
     "fashion_mnist/published": ("config/fashion_mnist.yaml", "docs/two_widths.yaml"),
     "fashion_mnist/searched": ("config/fashion_mnist.yaml", "docs/searched.yaml"),
@@ -67,8 +68,10 @@ class Run:
     @cached_property
     def config(self) -> Any:
         """The configuration, checked."""
-        overlays = [read.read(HOME / one) for one in RUNS[self.name]]
-        return runs.load(read.laid_under(HOME, read.laid_over(*overlays)), HOME / "config")[0]
+        layers = [((HOME / one).parent, read.read(HOME / one)) for one in RUNS[self.name]]
+        over = read.laid_over(*(layer for _, layer in layers))
+        folders = read.folders(layers)
+        return runs.load(read.laid_under(HOME, over), HOME / "config", folders)[0]
 
     @cached_property
     def facts(self) -> dict[str, dict[str, str]]:
