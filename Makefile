@@ -5,6 +5,7 @@ CORES ?= 2
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := . $(VENV)/bin/activate &&
+DOCS := $(RUN) pip install --quiet --disable-pip-version-check -r requirements-docs.lock && NO_MKDOCS_2_WARNING=1
 
 # Snakemake keeps its cache in a home folder that can be written.
 ifeq ($(shell test -w "$$HOME" && echo yes),)
@@ -12,7 +13,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/$(VENV)/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper laptop docs latex report test test-slow test-slurm test-latex test-cloud lint bench
+.PHONY: help demo paper laptop docs latex report site test test-slow test-slurm test-latex test-cloud test-site lint bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,8 +36,11 @@ latex: $(READY) ## every table of the demo in one PDF, with pdflatex: demo/resul
 report: demo ## one HTML file with every figure and table of the demo: demo/report.html
 	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html
 
+site: $(READY) ## these pages and the API's, to be read without a network: site/index.html
+	$(DOCS) mkdocs build --quiet
+
 test: $(READY) ## all tests but those of minutes
-	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud and not latex"
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud and not latex and not site"
 
 test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
 	$(RUN) pytest -n $(CORES) -m slow
@@ -49,6 +53,9 @@ test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recomm
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud
+
+test-site: $(READY) ## the site, built without a network; apt-get install chromium for its formulas
+	$(DOCS) pytest -m site -r s tests/test_site.py
 
 lint: $(READY) ## format, lint, type and import check
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports

@@ -4,13 +4,13 @@ Gradients of a function or of a network without a backward pass, as the paper co
 what the workflow has computed. Every name is imported when it is first used, so that ``import
 fgrad`` costs nothing; torch, NumPy and SciPy are enough but for `load` and `provenance`.
 
-Example:
+Examples:
     >>> import torch
     >>> import fgrad
     >>> x, generator = torch.ones(8), torch.Generator().manual_seed(0)
     >>> f = fgrad.FUNCTIONS["sphere"].value
     >>> g = fgrad.forward_gradient(f, x, 8, generator, "frog")
-    >>> torch.allclose(g, fgrad.backpropagation(f, x), atol=1e-4)  # k = n tangents give ∇f
+    >>> torch.allclose(g, fgrad.backpropagation(f, x), atol=1e-4)  # k = n: ∇f
     True
 """
 

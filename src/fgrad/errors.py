@@ -7,7 +7,14 @@ from typing import Any
 
 
 class ConfigError(Exception):
-    """Wrong input, in words for the one who wrote it."""
+    """Wrong input, in words for the one who wrote it.
+
+    Examples:
+        >>> import fgrad
+        >>> fgrad.load("nowhere")
+        Traceback (most recent call last):
+        fgrad.errors.ConfigError: nowhere: no results; a folder with Parquet files is needed
+    """
 
 
 SHOWN = 8

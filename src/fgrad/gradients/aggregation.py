@@ -1,13 +1,25 @@
-"""From k directional derivatives to one gradient estimate.
+r"""From k directional derivatives to one gradient estimate.
 
 Every aggregation is a function ``(tangents, derivatives) → coefficients``: the estimate is always a
 linear combination g = Σ cᵢ vᵢ of the tangents, so only c has to be found. Each public function here
 is an aggregation that a configuration can name; `fgrad.gradients.estimators.combine` forms g.
+The paper compares the mean with the projection onto U = span V,
+
+$$\frac{1}{k} V V^\top \nabla f \qquad\text{and}\qquad
+P_U(\nabla f) = V (V^\top V)^{-1} V^\top \nabla f.$$
 
 Shapes: tangents [*T, k, n] (rows are tangents), derivatives d = Vᵀ∇f of shape [*T, *B, k], where B
 are further gradients that share the same tangents; coefficients have the shape of the derivatives.
 
 Source: the paper, section 3.
+
+Examples:
+    >>> v, gradient = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([2.0, 4.0])
+    >>> d = v @ gradient
+    >>> mean(v, d) @ v
+    tensor([4., 3.])
+    >>> projection(v, d)  # k = n: −2 v₁ + 4 v₂ = ∇f
+    tensor([-2.,  4.], dtype=torch.float64)
 """
 
 from collections.abc import Sequence
@@ -36,7 +48,7 @@ def mean(tangents: Tensor, derivatives: Tensor) -> Tensor:
 
 
 def mean_times_n(tangents: Tensor, derivatives: Tensor) -> Tensor:
-    """N V d / k, unbiased for unit-norm tangents."""
+    """As `mean`, times n: n V d / k, unbiased for unit-norm tangents."""
     return derivatives * (tangents.shape[-1] / derivatives.shape[-1])
 
 
@@ -68,7 +80,10 @@ def projection(
     apart: bool = False,
     known: tuple[Tensor, ...] | None = None,
 ) -> Tensor:
-    """Orthogonal projection onto U = span V: c = (VᵀV)⁻¹ d, so that V c = P_U(∇f).
+    r"""Orthogonal projection onto U = span V: c = (VᵀV)⁻¹ d, so that V c = P_U(∇f).
+
+    $$V c = V (V^\top V)^{-1} V^\top \nabla f = P_U(\nabla f)
+    = \operatorname*{arg\,min}_{u \in U} \lVert u - \nabla f \rVert$$
 
     With the Cholesky factor VᵀV = L Lᵀ, y = L⁻¹ d are the coordinates of ∇f in the Gram–Schmidt
     basis of the tangents, and the first m of them belong to the first m tangents: one factorisation

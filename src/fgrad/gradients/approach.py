@@ -33,10 +33,10 @@ class Approach:
     Raises:
         ValueError: if a name is not known, or options contradict each other.
 
-    Example:
-        >>> Approach("projection", sampler="rademacher")
-        Approach(aggregation='projection', sampler='rademacher', normalize=False, \
-independent=False, scale=False, max_length=1.0, estimator=None)
+    Examples:
+        >>> signs = Approach("projection", sampler="rademacher")
+        >>> signs.normalize
+        False
         >>> halves = Approach(lambda tangents, derivatives: derivatives / 2)
     """
 
@@ -85,7 +85,12 @@ APPROACHES = {
     "fg-mean": Approach("mean"),
     "frog": Approach("projection"),
 }
-"""The paper's approaches by name; a configuration may add more."""
+"""The paper's approaches by name; a configuration may add more.
+
+Examples:
+    >>> APPROACHES["frog"].aggregation
+    'projection'
+"""
 
 
 def named(approach: Approach | str) -> Approach:

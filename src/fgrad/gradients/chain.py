@@ -40,7 +40,7 @@ def chain(
             and network differ on the example: a function call of ``forward`` that no part stands
             for, such as a residual connection.
 
-    Example:
+    Examples:
         >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
         >>> made = chain(network, {"hidden": ["0", "1"], "head": "2"}, example=torch.randn(2, 4))
         >>> [name for name, _ in made.named_children()]

@@ -26,7 +26,7 @@ BERNOULLI = ("bernoulli", "bernoulli_", "native_dropout")
 class Draws:
     """What a pass has drawn from torch, NumPy and Python's own generator.
 
-    Example:
+    Examples:
         >>> draws = Draws()
         >>> with draws.recorded():
         ...     first = torch.rand(2, 3)

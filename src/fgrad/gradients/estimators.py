@@ -45,7 +45,7 @@ def backpropagation(f: Scalar, x: Tensor) -> Tensor:
         ValueError: if f gives anything but a real number for each point, or computes it outside of
             torch.
 
-    Example:
+    Examples:
         >>> backpropagation(lambda x: x.square().sum(-1), torch.tensor([1.0, 2.0]))
         tensor([2., 4.])
     """
@@ -74,7 +74,7 @@ def forward_derivatives(f: Scalar, x: Tensor, directions: Tensor) -> Tensor:
     Raises:
         ValueError: as `backpropagation`.
 
-    Example:
+    Examples:
         >>> x, v = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 0.0], [1.0, 1.0]])
         >>> forward_derivatives(lambda x: x.square().sum(-1), x, v)
         tensor([2., 6.])
@@ -286,7 +286,7 @@ def full_forward_mode(f: Scalar, x: Tensor) -> Tensor:
     Returns:
         [*B, n].
 
-    Example:
+    Examples:
         >>> full_forward_mode(lambda x: x.square().sum(-1), torch.tensor([1.0, 2.0]))
         tensor([2., 4.])
     """
@@ -309,7 +309,7 @@ def fixed_directions(f: Scalar, x: Tensor, directions: Tensor, approach: Approac
     Raises:
         ValueError: if the approach has no aggregation; as `backpropagation`.
 
-    Example:
+    Examples:
         >>> x = torch.tensor([1.0, 2.0])
         >>> v = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
         >>> fixed_directions(lambda x: x.square().sum(-1), x, v, "frog")
@@ -329,7 +329,12 @@ def forward_gradient(
     approach: Approach | str,
     angle: float | None = None,
 ) -> Tensor:
-    """Multi-tangent forward gradient with fresh random tangents at every point.
+    r"""Multi-tangent forward gradient with fresh random tangents at every point.
+
+    $$g = \sum_{i=1}^k c_i v_i, \qquad d_i = \nabla f(x) \cdot v_i$$
+
+    The aggregation makes the coefficients: c = d/k is the mean (``fg-mean``), c = (VᵀV)⁻¹ d the
+    projection onto the span of the tangents (``frog``).
 
     Args:
         f: [*B, n] → [*B].
@@ -345,7 +350,7 @@ def forward_gradient(
     Raises:
         ValueError: as `draw`; if there is no such approach.
 
-    Example:
+    Examples:
         >>> x, generator = torch.ones(4), torch.Generator().manual_seed(0)
         >>> g = forward_gradient(lambda x: x.square().sum(-1), x, 4, generator, "frog")
         >>> g.round(decimals=3)

@@ -32,7 +32,14 @@ CROSS_ENTROPY: Loss = partial(cross_entropy, reduction="none")
 
 
 class Perturbation:
-    """Fills ``.grad`` of a network's parameters with a gradient estimate; any optimiser goes on.
+    r"""Fills ``.grad`` of a network's parameters with a gradient estimate; any optimiser goes on.
+
+    Tangents of weights give an estimate of ∇f itself. Tangents of activations live in the outputs
+    $a = (a_1, a_2, \dots)$ of all blocks of a chain, $a_i = B_i(a_{i-1}; \theta_i)$. Each sample b
+    of a batch has an estimate g of its own ∂f/∂a, which the blocks bring to their parameters:
+
+    $$\frac{\partial f}{\partial \theta_i} \approx \sum_b
+    \left(\frac{\partial a_i^{(b)}}{\partial \theta_i}\right)^\top g_i^{(b)}.$$
 
     A call is a forward and a backward pass in one: it changes running statistics and random states
     once, as a plain pass does. It overwrites ``.grad``, unless told to ``accumulate``.
@@ -62,7 +69,7 @@ class Perturbation:
             loss cannot be derived, or the loss is not one number for each sample.
         MemoryError: when called, if the explicit tangents do not fit in memory.
 
-    Example:
+    Examples:
         >>> chain = nn.Sequential(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), nn.Linear(8, 3))
         >>> gradient = Perturbation(chain, Approach(aggregation="projection"), k=4)
         >>> optimizer = torch.optim.SGD(chain.parameters(), lr=0.1)

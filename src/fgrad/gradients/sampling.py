@@ -50,7 +50,7 @@ def sample(approach: Approach, gradient: Tensor, k: int, generator: torch.Genera
     Raises:
         ValueError: if no law is known for the approach.
 
-    Example:
+    Examples:
         >>> frog = Approach(aggregation="projection")
         >>> gradient = torch.tensor([3.0, 4.0])
         >>> sample(frog, gradient, k=2, generator=torch.Generator().manual_seed(0))

@@ -5,6 +5,14 @@ generator gives ``batch = ()``; a sequence of S generators gives ``batch = (S,)`
 from generator s alone, so that a seed's tangents never depend on the seeds computed beside it.
 
 Source: the paper, sections 3 and 4.3.
+
+Examples:
+    >>> generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    >>> normal((4, 100), generators).shape  # four tangents in R¹⁰⁰ for each seed
+    torch.Size([2, 4, 100])
+    >>> basis((2, 3), generators[0])
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
 """
 
 import math
@@ -58,10 +66,12 @@ def angle(
     angle: float,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Unit tangents at a fixed angle to the first.
+    r"""Unit tangents at a fixed angle to the first.
 
     v₁ is uniform on the sphere. Every other vᵢ starts uniform too and is rotated in the plane
-    (v₁, vᵢ) until its angle to v₁ is α: vᵢ = cos α · v₁ + sin α · wᵢ with wᵢ ⊥ v₁.
+    (v₁, vᵢ) until its angle to v₁ is α:
+
+    $$v_i = \cos\alpha \; v_1 + \sin\alpha \; w_i, \qquad w_i \perp v_1.$$
 
     Args:
         size: as in `normal`.
@@ -98,7 +108,7 @@ def orthogonal(
     max_length: float = 1.0,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """K distinct random standard basis vectors, each scaled by U[1, L].
+    """Distinct random standard basis vectors, each scaled by U[1, L].
 
     Args:
         size: as in `normal`.

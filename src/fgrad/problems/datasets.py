@@ -43,7 +43,7 @@ class Dataset:
             tensors: ``train_images`` and ``test_images`` [N, C, H, W], uint8, ``train_labels`` and
             ``test_labels`` [N], int64; training samples with those for validation.
 
-    Example:
+    Examples:
         >>> def read(folder):
         ...     images, labels = torch.zeros(30, 1, 8, 8).byte(), torch.arange(30) % 2
         ...     return {"train_images": images[:20], "train_labels": labels[:20],

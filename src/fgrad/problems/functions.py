@@ -31,7 +31,7 @@ class Function:
         only_n: the one dimension the function is defined for; ``None`` for any.
         degenerate_n: a dimension in which f is constant.
 
-    Example:
+    Examples:
         >>> bowl = Function(lambda x: x.square().sum(-1), start=(1, 1), minimum=lambda n: 0.0)
         >>> bowl.value(torch.ones(2, 3))
         tensor([3., 3.])

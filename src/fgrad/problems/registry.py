@@ -26,6 +26,17 @@ FUNCTIONS: Registry["Function"] = Registry(
         "three-hump-camel": "fgrad.problems.functions:THREE_HUMP_CAMEL",
     }
 )
+r"""Test functions by name; the paper's are the sphere, Rosenbrock's and Styblinski and Tang's:
+
+$$\sum_i x_i^2, \qquad
+\sum_{i<n} \left[100 \, (x_{i+1} - x_i^2)^2 + (1 - x_i)^2\right], \qquad
+\frac12 \sum_i \left(x_i^4 - 16 x_i^2 + 5 x_i\right).$$
+
+Examples:
+    >>> rosenbrock = FUNCTIONS["rosenbrock"]
+    >>> rosenbrock.value(torch.tensor([[1.0, 1.0], [0.0, 2.0]]))
+    tensor([  0., 401.])
+"""
 
 MODELS: Registry[Callable[..., "nn.Sequential"]] = Registry(
     {
@@ -36,6 +47,13 @@ MODELS: Registry[Callable[..., "nn.Sequential"]] = Registry(
         "mlpmixer": "fgrad.problems.models:mlpmixer",
     }
 )
+"""Networks by name: functions of channels, height and classes that make a chain of blocks.
+
+Examples:
+    >>> network = MODELS["fc"](1, 28, 10, width=64)
+    >>> network(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 10])
+"""
 
 DATASETS: Registry["Dataset"] = Registry(
     {
@@ -46,6 +64,13 @@ DATASETS: Registry["Dataset"] = Registry(
         "mnist5k": "fgrad.problems.datasets:MNIST5K",
     }
 )
+"""Data sets by name, as `fgrad.Dataset`: what is known of them before they are read.
+
+Examples:
+    >>> mnist = DATASETS["mnist"]
+    >>> mnist.train, mnist.val, mnist.test
+    (50000, 10000, 10000)
+"""
 
 PUBLISHED: Registry["Published"] = Registry(
     {

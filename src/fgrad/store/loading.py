@@ -25,14 +25,14 @@ def load(folder: Path | str = "results", **where: Any) -> "pd.DataFrame":
             folder of a run below ``runs``, such as ``functions``, ``fc``, ``search_sota``.
 
     Returns:
-        One row for each observation, with the columns of all runs: first ``section``, then those
-        of the files in their order. Whole numbers and truths are nullable, as a run may lack them.
+        One row for each observation, with the columns of all runs, ``section`` before those of the
+        files in their order. Whole numbers and truths are nullable, as a run may lack them.
 
     Raises:
         ConfigError: if there are no results, or none with such a value.
         ImportError: if pandas or pyarrow is not installed.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from fgrad.jobs import carry_out
         >>> from fgrad.options.functions import FunctionRun

@@ -144,13 +144,13 @@ def provenance(path: Path | str) -> dict[str, Any]:
         path: a result of a run, or a summary of some.
 
     Returns:
-        Of a run: ``run`` (its options), ``code`` (fingerprint), ``versions``, ``machine``,
+        Of a run ``run`` (its options), ``code`` (fingerprint), ``versions``, ``machine``,
         ``commit``, ``start``, ``end``, why it stopped; nothing of a file that is not of fgrad.
 
     Raises:
         ConfigError: if the file is missing, truncated or no Parquet.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from fgrad.store.schemas import FLOAT
         >>> file = f"{tempfile.mkdtemp()}/run.parquet"
