@@ -1,5 +1,6 @@
 """All aggregations side by side, with and without normalised tangents (section 4.1)."""
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fgrad.paper.figures import intervals, look, style
+
+PANELS: list[int] = [4, 64]
+"""Numbers of tangents; the fewest and the most, where one of these was not measured."""
 
 FLOOR = 1e-4
 """Smaller means are not drawn on the log scales."""
@@ -29,13 +33,14 @@ Pair = tuple[str, bool]
 def draw(frame: pd.DataFrame) -> Figure:
     """Rows: metrics over n; columns: two numbers of tangents."""
     sizes = sorted(int(k) for k in frame["k"].unique())
-    shown = [k for k in (4, 64) if k in sizes] or sizes[-1:]
-    figure = style.sheet(len(shown) > 1, 5.4)
-    axes = figure.subplots(len(METRICS), len(shown), sharex=True, sharey="row", squeeze=False)
+    shown = [k for k in PANELS if k in sizes]
+    shown = sorted({sizes[0], sizes[-1]}) if len(shown) < len(PANELS) else shown
     pairs = [
         (str(a), bool(b))
         for a, b in frame[["aggregation", "normalized"]].drop_duplicates().to_numpy()
     ]
+    figure = style.sheet(len(shown) > 1, 5.4 + 0.1 * max(0, len(pairs) - 5))
+    axes = figure.subplots(len(METRICS), len(shown), sharex=True, sharey="row", squeeze=False)
     for column, k in zip(axes.T, shown, strict=True):
         for axis, metric in zip(column, METRICS, strict=True):
             panel(axis, frame[frame["k"] == k], metric, pairs)
@@ -73,7 +78,10 @@ def panel(axis: Axes, frame: pd.DataFrame, metric: str, pairs: list[Pair]) -> No
         drawn[pair] = seen.mean
     together = coinciding(drawn)
     if together:
-        said = "\n".join(" ≈ ".join(short(*pair) for pair in group) for group in together)
+        groups = (" ≈ ".join(short(*pair) for pair in group) for group in together)
+        said = "\n".join(
+            fill(group, 48, subsequent_indent="  ", break_on_hyphens=False) for group in groups
+        )
         style.note(axis, said, "lower left" if metric == "cosine" else "upper left")
 
 

@@ -5,6 +5,7 @@ not count, and fonts come with matplotlib, so that they are the same everywhere.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import matplotlib as mpl
 import numpy as np
@@ -23,9 +24,12 @@ BLACK, BLUE, VERMILLION, GREEN, PURPLE, AMBER = (
 )
 """Colours of Okabe and Ito, distinct for the colour-blind."""
 
+MORE = ("#56B4E9", "#882255", "#999933", "#117733")
+"""Of Okabe and Ito, and of Paul Tol's muted scheme."""
+
 PALETTES = {
-    "okabe-ito": (BLACK, VERMILLION, BLUE, GREEN, (PURPLE, AMBER, GREEN)),
-    "tol": ("#000000", "#CC3311", "#0077BB", "#009988", ("#EE3377", "#EE7733", "#33BBEE")),
+    "okabe-ito": (BLACK, VERMILLION, BLUE, GREEN, (PURPLE, AMBER, *MORE)),
+    "tol": ("#000000", "#CC3311", "#0077BB", "#009988", ("#EE3377", "#EE7733", *MORE)),
     "grey": ("#000000", "#6E6E6E", "#1A1A1A", "#9A9A9A", ("#4D4D4D", "#808080", "#B0B0B0")),
 }
 """Colours of ∇f, the mean, the projection, the sum, and of what users add.
@@ -65,6 +69,8 @@ class Look:
 
 class _Current:
     look = Look()
+    own: ClassVar[dict[str, int]] = {}
+    """Place of each method without a role among the spare colours and lines."""
 
 
 def use(look: Look) -> None:
@@ -110,6 +116,7 @@ def use(look: Look) -> None:
         }
     )
     _Current.look = look
+    _Current.own = {}
 
 
 INK, GREY = "#262626", "#666666"
@@ -145,7 +152,7 @@ def colour(method: str, k: int | None = None) -> Colour:
     """
     *own, spare = PALETTES[_Current.look.palette]
     role = ROLES.get(method)
-    name = own[role] if role is not None else spare[sum(map(ord, method)) % len(spare)]
+    name = own[role] if role is not None else spare[place(method) % len(spare)]
     base = np.array(to_rgb(str(name)))
     if k is None or pd.isna(k):
         return _rgb(base)
@@ -153,6 +160,21 @@ def colour(method: str, k: int | None = None) -> Colour:
     light = 0.55 * (1 - depth) ** 1.6
     mixed = base * (1 - light) + light
     return _rgb(mixed * (1 - 0.45 * depth))
+
+
+def place(method: str) -> int:
+    """Number of a method that has no colour of its own, another for each method of a figure.
+
+    The same in all figures, but for those whose methods would have one number.
+    """
+    count = len(PALETTES[_Current.look.palette][-1])
+    if method not in _Current.own:
+        free = sum(map(ord, method)) % count
+        while free in _Current.own.values():
+            ring = len(_Current.own) // count * count
+            free = ring + (free + 1) % count
+        _Current.own[method] = free
+    return _Current.own[method]
 
 
 def _rgb(values: np.ndarray) -> Colour:

@@ -40,7 +40,7 @@ OTHERS = "d8H"
 """Of numbers of tangents that have none of their own."""
 
 LINES = {"fg-mean": (0, (4, 1.2)), "bp": "-", "frog": "-"}
-MINE = (0, (4, 1.2, 1, 1.2))
+MINE = ((0, (4, 1.2, 1, 1.2)), (0, (1, 1.2)), (0, (6, 1.2, 1, 1.2, 1, 1.2)), (0, (2, 1.2)))
 """Of gradients that users add."""
 
 FUNCTION_LABELS, NETWORK_LABELS = names.FUNCTION_LABELS, names.NETWORK_LABELS
@@ -61,7 +61,7 @@ def marker(k: int | None) -> str:
 
 def line_of(gradient: str) -> Any:
     """Line style of a gradient, so that it is told apart without colour too."""
-    return LINES.get(gradient, MINE)
+    return LINES[gradient] if gradient in LINES else MINE[look.place(gradient) % len(MINE)]
 
 
 def drawn(gradient: str, k: int | None) -> dict[str, Any]:
