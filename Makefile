@@ -4,7 +4,9 @@ PYTHON ?= python3
 CORES ?= 2
 VENV := .venv
 READY := $(VENV)/.ready
+FORMS := .github/ISSUE_TEMPLATE
 RUN := . $(VENV)/bin/activate &&
+APART := not slow and not slurm and not cloud and not latex
 
 # Snakemake keeps its cache in a home folder that can be written.
 ifeq ($(shell test -w "$$HOME" && echo yes),)
@@ -12,10 +14,13 @@ export XDG_CACHE_HOME ?= $(CURDIR)/$(VENV)/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper laptop docs latex report test test-slow test-slurm test-latex test-cloud lint bench
+.PHONY: help quick demo paper laptop docs latex report test test-slow test-slurm test-latex test-cloud lint bench dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+quick: lint ## lint and every test that runs no Snakemake and takes no seconds; before a commit
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART) and not workflow and not long"
 
 demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small grids: demo/results/paper
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
@@ -36,7 +41,7 @@ report: demo ## one HTML file with every figure and table of the demo: demo/repo
 	$(RUN) snakemake --configfile config/demo.yaml --directory demo --report report.html
 
 test: $(READY) ## all tests but those of minutes
-	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud and not latex"
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART)"
 
 test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
 	$(RUN) pytest -n $(CORES) -m slow
@@ -50,11 +55,18 @@ test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recomm
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud
 
-lint: $(READY) ## format, lint, type and import check
+lint: $(READY) ## format, lint, type and import check; forms of the files that others read
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports
+	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-config $(FORMS)/config.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard $(FORMS)/*.yml))
+	$(RUN) check-jsonschema --builtin-schema vendor.citation-file-format --default-filetype yaml CITATION.cff
 
 bench: $(READY) ## speed against the textbook versions
 	$(RUN) python benchmarks/speed.py && python benchmarks/networks.py && python benchmarks/hours.py
+
+dist: $(READY) ## wheel and source distribution: dist/
+	$(RUN) python -m build
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "fgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d; try: make PYTHON=python3.11" % v[:2])'
