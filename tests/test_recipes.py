@@ -133,7 +133,7 @@ def test_a_function(home):
 @pytest.mark.slow
 def test_a_model(home):
     followed("model", home)
-    frame = parquet.read(home / "linear.parquet")
+    frame = parquet.read(home / "shallow.parquet")
     assert frame["val_loss"].iloc[-1] < frame["val_loss"].iloc[0]
 
 
