@@ -152,6 +152,7 @@ def test_a_new_gradient_appears(name, summaries):
     assert len(set(texts)) == len(texts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_known_of_one_method_or_panel(name, value, summaries, tmp_path):
