@@ -127,6 +127,7 @@ def draw(name: str, summaries: dict[str, pd.DataFrame], **changed: pd.DataFrame)
     return resolve_name(figure.draws)(*((summaries | changed)[one] for one in figure.of))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_and_saves(name, summaries, tmp_path):
     figure = draw(name, summaries)
