@@ -4,7 +4,9 @@ PYTHON ?= python3
 CORES ?= 2
 VENV := .venv
 READY := $(VENV)/.ready
+FORMS := .github/ISSUE_TEMPLATE
 RUN := . $(VENV)/bin/activate &&
+APART := not slow and not slurm and not cloud and not latex and not site
 DOCS := $(RUN) pip install --quiet --disable-pip-version-check -r requirements-docs.lock && NO_MKDOCS_2_WARNING=1
 
 # Snakemake keeps its cache in a home folder that can be written.
@@ -13,10 +15,13 @@ export XDG_CACHE_HOME ?= $(CURDIR)/$(VENV)/cache
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo paper laptop docs latex report site test test-slow test-slurm test-latex test-cloud test-site lint bench
+.PHONY: help quick demo paper laptop docs latex report site test test-slow test-slurm test-latex test-cloud test-site lint bench dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+quick: lint ## lint and every test that runs no Snakemake and takes no seconds; before a commit
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART) and not workflow and not long"
 
 demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small grids: demo/results/paper
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
@@ -40,7 +45,7 @@ site: $(READY) ## these pages and the API's, to be read without a network: site/
 	$(DOCS) mkdocs build --quiet
 
 test: $(READY) ## all tests but those of minutes
-	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow and not slurm and not cloud and not latex and not site"
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART)"
 
 test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
 	$(RUN) pytest -n $(CORES) -m slow
@@ -57,11 +62,18 @@ test-cloud: $(READY) ## container, Kubernetes, object storage; installs what the
 test-site: $(READY) ## the site, built without a network; apt-get install chromium for its formulas
 	$(DOCS) pytest -m site -r s tests/test_site.py
 
-lint: $(READY) ## format, lint, type and import check
+lint: $(READY) ## format, lint, type and import check; forms of the files that others read
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports
+	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-config $(FORMS)/config.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard $(FORMS)/*.yml))
+	$(RUN) check-jsonschema --builtin-schema vendor.citation-file-format --default-filetype yaml CITATION.cff
 
 bench: $(READY) ## speed against the textbook versions
 	$(RUN) python benchmarks/speed.py && python benchmarks/networks.py && python benchmarks/hours.py
+
+dist: $(READY) ## wheel and source distribution: dist/
+	$(RUN) python -m build
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "fgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d; try: make PYTHON=python3.11" % v[:2])'

@@ -12,6 +12,8 @@ from fgrad.options.functions import FunctionRun
 from fgrad.options.quality import QualityRun
 from fgrad.store import parquet, schemas
 
+pytestmark = pytest.mark.long
+
 
 def fgrad(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", "from fgrad.cli import main; main()", *arguments]

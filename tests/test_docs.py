@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 HOME = Path(__file__).resolve().parent.parent
 MAKE = runpy.run_path(str(HOME / "docs/make.py"))
 

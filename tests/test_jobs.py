@@ -39,6 +39,7 @@ def test_every_kind_of_job_is_tried():
     assert {type(run) for run in KINDS.values()} == set(jobs.SCHEMAS) == set(SECTIONS.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_is_what_was_asked_for(name, tmp_path):
     run, path = KINDS[name], tmp_path / "sub" / "r.parquet"

@@ -327,6 +327,7 @@ def test_state_is_of_each_seed_and_rate(folder):
     assert not np.array_equal(together[0].values[0], together[0].values[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 def test_a_training_goes_on_with_what_its_sampler_kept(perturb, folder):
     (folder / "mine.py").write_text(BIASED)

@@ -14,6 +14,8 @@ from fgrad import cli
 from fgrad.errors import ConfigError
 from fgrad.plan import rates, read, runs, syntax
 
+pytestmark = pytest.mark.long
+
 FEW = 12
 
 LARGE = (1000, 2**31, 2**63, 10**12, 10**24, 10**4000, 1e308)

@@ -11,6 +11,8 @@ from fgrad import cli
 from fgrad.errors import ConfigError
 from fgrad.store import parquet
 
+pytestmark = pytest.mark.long
+
 ROW = "--function sphere --n 4 --gradient frog --k 2 --steps 5"
 FC = "--model fc --width 64 --reduce 16 --gradient frog --k 2 --device cpu --batch 500 --epochs 1"
 

@@ -17,6 +17,8 @@ from fgrad.plan.read import runs_of
 from fgrad.plan.status import SCRIPTS, Status
 from fgrad.store import files, identity, lease, parquet
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests/tiny.yaml"
 NAME, OTHER_NAME = "rosenbrock/n2/frog_k2", "sphere/n2/bp"

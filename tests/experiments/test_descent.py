@@ -144,6 +144,7 @@ def test_the_stopping_rule_is_the_papers(values, patience, block):
 RATES = (1e-4, 50.0, 3e-4, 1e-5, 1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 @pytest.mark.parametrize(
     ("gradient", "k"), [("bp", None), ("fg-mean", 1), ("fg-mean", 4), ("frog", 4), ("frog", 16)]

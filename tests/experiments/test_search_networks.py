@@ -23,6 +23,8 @@ from fgrad.store import parquet, schemas
 from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import Context
 
+pytestmark = pytest.mark.long
+
 SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
 FC = {
     "model": "fc",

@@ -43,6 +43,7 @@ RATES: dict[str, Callable[[int, int, int], float]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("schedule", RATES)
 @pytest.mark.parametrize("epochs", [4, 8])
 def test_learning_rates_of_every_step(schedule, epochs, data, rates, run):
@@ -108,6 +109,7 @@ def test_plain_sgd_is_torchs_to_the_last_bit(k, data, run):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.long
 def test_a_training_imports_no_compiler():
     """What `torch.optim` brings with its first optimiser takes a second of every job."""
     code = (

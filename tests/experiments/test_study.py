@@ -74,6 +74,7 @@ def test_two_quarters_zoom_in_around_what_is_within_the_margin(tmp_path):
 
 @given(where=st.floats(-4.5, -0.1), steep=st.floats(0.5, 50), count=st.integers(20, 100))
 @settings(max_examples=30, deadline=None)
+@pytest.mark.long
 def test_a_search_comes_close_to_the_edge_of_divergence(tmp_path_factory, where, steep, count):
     """Losses that fall with the rate until it diverges, as Rosenbrock's: the selection is near."""
 
@@ -129,6 +130,7 @@ def test_a_damaged_end_is_cut_off_and_said(tmp_path, damage):
     assert said[1] == "resumed: 6 of 6 trials are finished"
 
 
+@pytest.mark.long
 def test_one_flipped_byte_anywhere_changes_no_number(tmp_path):
     """The line it is in and what follows is done again, or the journal is refused and kept."""
     search, whole = SearchOptions(evaluations=4), tmp_path / "whole"

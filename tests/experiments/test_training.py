@@ -93,6 +93,7 @@ def test_building_leaves_the_global_generator_alone(model):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 def test_training_leaves_the_global_generator_alone(mode, data, lenet):
     before = torch.get_rng_state(), np.random.get_state()[1].copy()

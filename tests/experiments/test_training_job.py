@@ -120,6 +120,7 @@ def test_auto_is_the_gpu_if_there_is_one(monkeypatch):
         assert device.choose_device("auto") == torch.device(name)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_command_without_a_gpu_ends_in_one_line(tmp_path):
     options = ["--model", "fc", "--gradient", "bp", "--lr", "0.1", "--device", "cuda"]

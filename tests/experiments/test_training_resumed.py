@@ -19,6 +19,8 @@ from fgrad.store import files, parquet
 from fgrad.store.checkpoints import DIGEST, Checkpoint
 from fgrad.store.context import Context
 
+pytestmark = pytest.mark.long
+
 FGRAD = str(Path(sys.executable).parent / "fgrad")
 SCHEDULES = ("constant", "exponential", "steps", "cosine", "plateau")
 

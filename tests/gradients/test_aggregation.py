@@ -51,6 +51,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_projection_within_1e_4_of_float64(case, generator):
     v = CASES[case](generator)

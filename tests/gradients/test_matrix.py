@@ -21,6 +21,7 @@ REFUSED = {
 ALWAYS = {"checkpointed block, reentrant": "torch.utils.checkpoint", "output cut off": "detached"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("perturb", PERTURBED)
 @pytest.mark.parametrize("kind", KINDS)

@@ -224,6 +224,7 @@ def test_inputs_may_be_integers(mode):
 LAWFUL = [FROG, MEAN, Approach(aggregation="projection", scale=True), Approach(aggregation="mean", scale=True), Approach(aggregation="mean-times-n"), Approach(aggregation="sum")]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("approach", LAWFUL, ids=name_of)
 @pytest.mark.parametrize("k", [1, 6])
 def test_the_exact_law_is_that_of_explicit_tangents(approach, k):

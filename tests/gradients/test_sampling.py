@@ -124,6 +124,7 @@ def test_a_gamma_variable_of_shape_zero_is_zero_and_draws_nothing(generator):
     assert torch.equal(generator.get_state(), before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 3), (40, 7), (1000, 30)])
 @pytest.mark.parametrize("name", LAWS)
 def test_both_forms_of_a_law_and_its_expectation_agree(name, n, k, generator):

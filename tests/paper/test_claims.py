@@ -12,6 +12,8 @@ from fgrad.paper import claims, contents
 from fgrad.paper.evidence import trend
 from fgrad.paper.evidence.check import holm
 
+pytestmark = pytest.mark.long
+
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 RESNET_AND_VIT = (("resnet18", None, 9_866), ("vit", None, 64_010))
 

@@ -6,6 +6,8 @@ import simulated_claims as simulated
 from fgrad.paper import contents
 from fgrad.paper.evidence import trend
 
+pytestmark = pytest.mark.long
+
 POWER = 0.8
 
 

@@ -127,6 +127,7 @@ def draw(name: str, summaries: dict[str, pd.DataFrame], **changed: pd.DataFrame)
     return resolve_name(figure.draws)(*((summaries | changed)[one] for one in figure.of))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_and_saves(name, summaries, tmp_path):
     figure = draw(name, summaries)
@@ -152,6 +153,7 @@ def test_a_new_gradient_appears(name, summaries):
     assert len(set(texts)) == len(texts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_known_of_one_method_or_panel(name, value, summaries, tmp_path):

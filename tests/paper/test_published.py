@@ -48,6 +48,7 @@ def test_false_alarms_are_as_rare_as_stated(numbers, seeds):
     assert shares(numbers, seeds, 1.0)["holds"] <= 5 / 150
 
 
+@pytest.mark.long
 def test_power():
     assert shares(8, 20, 0.0)["holds"] > 0.9
     assert shares(8, 5, 0.0)["holds"] > 0.2  # five seeds are few

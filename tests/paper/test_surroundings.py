@@ -81,6 +81,7 @@ def test_the_users_settings(where, plain, tmp_path):
 SEARCH = "search functions --function sphere --n 2 --gradient bp --seed 0 --evaluations 4 --output"
 
 
+@pytest.mark.long
 def test_a_search_draws_the_same(tmp_path):
     """Its figure is the last thing it makes, and all that it has computed is there by then."""
     (tmp_path / "matplotlibrc").write_text(SETTINGS)

@@ -34,6 +34,7 @@ for i in range(300):
 """
 
 
+@pytest.mark.long
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
     """In a tight loop: no error, and whoever reads sees one of the two, whole."""
     script = tmp_path / "writer.py"

@@ -431,6 +431,7 @@ def untouched():
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
+@pytest.mark.long
 def test_words_anywhere_in_the_package_change_no_fingerprint(untouched, on_copy, data):
     originals = {name: (on_copy / name).read_text() for name in MODULES}
     written = [name for name in MODULES if statements(originals[name])]

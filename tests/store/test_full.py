@@ -30,6 +30,8 @@ from fgrad.store import files, journal, lease, log, parquet
 from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import Context
 
+pytestmark = pytest.mark.long
+
 MANY = list(range(20_000))
 FRAME = pd.DataFrame({"a": [0.1 * i for i in MANY]})
 FOUND = pd.DataFrame(

@@ -37,6 +37,7 @@ def test_it_is_raised_once_and_then_as_before():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("minutes", "told"),
     [

@@ -153,6 +153,7 @@ def test_a_process_in_a_container_is_not_taken_for_one_outside(tmp_path):
     assert owner.host == files.host()  # as the lease has it
 
 
+@pytest.mark.long
 def test_a_lease_without_an_owner_is_no_obstacle_for_ever(tmp_path, monkeypatch):
     """A node was lost between making the file and writing it."""
     monkeypatch.setattr(lease, "SECONDS", 5.0)

@@ -27,6 +27,8 @@ from fgrad.problems.registry import DATASETS, FUNCTIONS, MODELS
 from fgrad.store import fingerprint as fp
 from fgrad.store.context import Context
 
+pytestmark = pytest.mark.long
+
 ROOMS = ("gradients", "problems", "experiments")
 """Rooms whose code makes numbers."""
 
