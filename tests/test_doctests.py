@@ -5,6 +5,7 @@ from importlib import import_module, util
 from pathlib import Path
 
 import pytest
+
 from examples import examples, failures
 
 SRC = Path(__file__).parent.parent / "src"

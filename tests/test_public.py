@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from examples import examples
 
 import fgrad
+from examples import examples
 from fgrad import jobs
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.quality import QualityRun
