@@ -102,7 +102,7 @@ CHANGES: dict[str, Callable[[nn.Module], object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 @pytest.mark.parametrize("where", [0, 2])
 @pytest.mark.parametrize("change", CHANGES)
 def test_where_it_would_be_inexact_it_is_not_taken(change, where, shortcuts):

@@ -225,7 +225,7 @@ FUNCTIONS = [estimators.full_forward_mode, estimators.backpropagation]
         (lambda x: x.detach().square().sum(-1), "detached"),
         (lambda x: x.square().sum(), r"f gives \[\]"),
         (lambda x: x.square(), r"f gives \[\d, \d(, \d)?\] of torch.float32 for points"),
-        (lambda x: float(x.sum()), "f gives float"),
+        (lambda x: float(x.detach().sum()), "f gives float"),
         (lambda x: torch.complex(x, x).sum(-1), "complex64"),
     ],
 )

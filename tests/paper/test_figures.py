@@ -324,7 +324,6 @@ def alone(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", [*TRAINING, *TANGENTS])
-@pytest.mark.filterwarnings("error")
 def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
     """Narrow, without bands, but with every line; nothing beyond the page."""
     fc = {

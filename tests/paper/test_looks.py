@@ -231,7 +231,8 @@ def test_files_say_what_they_show(tmp_path):
     summary.write(summary.functions([result]), path, known)
     paths = [tmp_path / f"final_values.{kind}" for kind in ("png", "pdf", "svg")]
     files.save(final_values.draw(parquet.read(path)), map(str, paths), shows=files.shown([path]))
-    text = Image.open(paths[0]).text
+    with Image.open(paths[0]) as image:
+        text = image.text
     assert text["Title"] == "final_values"
     said = (known["made_of"], known["commits"][0])
     assert all(part in text["Source"] for part in said)

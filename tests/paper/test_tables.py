@@ -3,6 +3,7 @@
 import doctest
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -255,7 +256,7 @@ def test_three_formats(tmp_path):
     )
     paths = [str(tmp_path / f"one_name.{kind}") for kind in ("csv", "md", "tex")]
     write(Table(data, columns), *paths, caption="Of ``a_b``: *5 %* ± 1.", note="Older (ab).")
-    csv, markdown, latex = (open(path, encoding="utf-8").read() for path in paths)
+    csv, markdown, latex = (Path(path).read_text(encoding="utf-8") for path in paths)
     assert csv == "a_b,k,m\nx,1,0.5\ny,,inf\n"
     assert "| x     | 1 ± 2 |" in markdown
     assert markdown.endswith("\n\nOlder (ab).\n")

@@ -30,7 +30,8 @@ def holder(path: Path, seconds: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", HOLDER, str(path), str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "at work\n"
+    with process.stdout:
+        assert process.stdout.readline() == "at work\n"
     return process
 
 

@@ -28,7 +28,8 @@ def put(kind: str, path: Path) -> None:
     elif kind == "FIFO":
         os.mkfifo(path)
     elif kind == "socket":
-        socket.socket(socket.AF_UNIX).bind(str(path))
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
     elif kind == "folder":
         path.mkdir()
     else:
