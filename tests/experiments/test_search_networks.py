@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -23,8 +24,8 @@ from fgrad.store import parquet, schemas
 from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import Context
 
-SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
-FC = {
+SPHERE = dict[str, Any](function="sphere", n=8, gradient="frog", k=2, steps=60, repeats=2)
+FC: dict[str, Any] = {
     "model": "fc",
     "width": 256,
     "reduce": 16,
