@@ -242,7 +242,8 @@ def peak(step: Step, x: Tensor, y: Tensor) -> float:
     assert profiler.profiler is not None
     events = profiler.profiler.kineto_results.events()
     sizes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"]
-    return max(accumulate(size for _, size in sorted(sizes, key=lambda pair: pair[0]))) / 1e6
+    total = accumulate(size for _, size in sorted(sizes, key=lambda pair: pair[0]))
+    return float(max(total)) / 1e6
 
 
 def memory_rows() -> list[str]:

@@ -9,8 +9,10 @@ Usage: python benchmarks/speed.py
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import yaml
@@ -100,7 +102,7 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[f
 
 
 def descent_row() -> tuple[str, float, float, float, str]:
-    values = {"function": "styblinski-tang", "n": 1024, "gradient": "frog", "k": 16, "lr": 0.0293}
+    values = dict[str, Any](function="styblinski-tang", n=1024, gradient="frog", k=16, lr=0.0293)
     run = FunctionRun(**values, seeds=(0, 1, 2, 3, 4), steps=64)
     result = compare(lambda: descent.descend(run), lambda: textbook_descent(run, 64))
     return ("descent, Styblinski–Tang, n = 1024, frog k = 16, 5 seeds, 64 steps", *result, "20")
@@ -115,8 +117,8 @@ def grid_row() -> tuple[str, float, float, float, str]:
         full = FunctionRun(**job.options)
         run = full.model_copy(update={"steps": 64, "patience": 10**6})
         steps = 50 if FUNCTIONS[run.function].degenerate_n == run.n else full.steps
-        ours += cpu(lambda run=run: descent.descend(run)) / 64 * steps
-        theirs += cpu(lambda run=run: textbook_descent(run, 2)) / 2 * steps
+        ours += cpu(partial(descent.descend, run)) / 64 * steps
+        theirs += cpu(partial(textbook_descent, run, 2)) / 2 * steps
     return (
         "whole grid of 4.2, from the time of a step of each row",
         ours,
@@ -160,7 +162,7 @@ def drawing_share() -> float:
 
 def search_row(n: int) -> tuple[str, float, float, float]:
     """Half of a search's rates in one batch, and as descents of their own."""
-    values = {"function": "rosenbrock", "n": n, "gradient": "frog", "k": 16, "lr": 1e-6}
+    values = dict[str, Any](function="rosenbrock", n=n, gradient="frog", k=16, lr=1e-6)
     run = FunctionRun(**values, seeds=(0, 1, 2, 3, 4), steps=64)
     rates = [1e-6 * 1.05**i for i in range(50)]
 

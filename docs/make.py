@@ -158,9 +158,9 @@ def make(source: Path = DOCS, target: Path = DOCS) -> None:
             new = target / page.relative_to(source)
             new.parent.mkdir(parents=True, exist_ok=True)
             new.write_text(captioned(page, made, source), encoding="utf-8")
-    for name, run in made.items():
-        (target / name).mkdir(parents=True, exist_ok=True)
-        run.judge(target / name / "claims.md")
+    for run, of in made.items():
+        (target / run).mkdir(parents=True, exist_ok=True)
+        of.judge(target / run / "claims.md")
 
 
 def keep(run: str, directory: Path) -> None:

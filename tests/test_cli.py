@@ -16,8 +16,10 @@ pytestmark = pytest.mark.long
 
 
 def fgrad(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from fgrad.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-W", "error", "-c", "from fgrad.cli import main; main()"]
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_descend(tmp_path):
@@ -217,6 +219,11 @@ def test_help(command):
     assert done.returncode == 0
     assert "--output" in done.stdout
     assert "section" in done.stdout
+
+
+def test_forward_mode_warns_of_nothing_in_torch(tmp_path):
+    done = fgrad(*f"descend {RUN} --steps 3 --mode fwad --output {tmp_path / 'r.parquet'}".split())
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

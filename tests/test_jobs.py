@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,8 +21,8 @@ from fgrad.store.context import Context
 from fgrad.store.fingerprint import fingerprint
 from fgrad.store.identity import Asked, defining, difference
 
-SPHERE = {"function": "sphere", "n": 4, "gradient": "frog", "k": 2, "steps": 5}
-FC = {"model": "fc", "width": 64, "reduce": 16, "gradient": "frog", "k": 2, "epochs": 1}
+SPHERE: dict[str, Any] = {"function": "sphere", "n": 4, "gradient": "frog", "k": 2, "steps": 5}
+FC = dict[str, Any](model="fc", width=64, reduce=16, gradient="frog", k=2, epochs=1)
 FC |= {"device": "cpu", "batch": 500}
 
 KINDS = {

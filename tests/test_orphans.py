@@ -132,7 +132,8 @@ def test_a_child_is_ended_with_the_workflow(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", AT_WORK], stdout=subprocess.PIPE)
     assert child.stdout is not None
-    child.stdout.readline()
+    with child.stdout:
+        child.stdout.readline()
     orphans.end(False, print)
     assert child.wait(10) == 143
 

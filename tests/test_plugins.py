@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def sources(folder: Path) -> dict[str, str]:
 
 
 def run(name: str = "halved", **changes) -> FunctionRun:
-    values = {"function": "sphere", "n": 4, "gradient": name, "k": 2, "lr": 0.1, "steps": 5}
+    values = dict[str, Any](function="sphere", n=4, gradient=name, k=2, lr=0.1, steps=5)
     return FunctionRun(**values | {"approach": {"aggregation": f"mine.py:{name}"}} | changes)
 
 
@@ -331,7 +332,7 @@ def test_state_is_of_each_seed_and_rate(folder):
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 def test_a_training_goes_on_with_what_its_sampler_kept(perturb, folder):
     (folder / "mine.py").write_text(BIASED)
-    whole = {"model": "fc", "width": 8, "dataset": "mnist5k", "gradient": "x", "k": 2, "lr": 0.05}
+    whole = dict[str, Any](model="fc", width=8, dataset="mnist5k", gradient="x", k=2, lr=0.05)
     whole |= {
         "approach": {"aggregation": "projection", "sampler": "mine.py:biased"},
         "perturb": perturb,

@@ -10,7 +10,7 @@ from configurations import PAPER, ROOT, changed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fgrad import cli
+from fgrad import cli, jobs
 from fgrad.errors import ConfigError
 from fgrad.plan import rates, read, runs, syntax
 
@@ -151,7 +151,7 @@ RUN = [
 def without_work(monkeypatch, tmp_path):
     """No run is carried out, and no results are there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.jobs, "carry_out", lambda *_: sys.exit(0))
+    monkeypatch.setattr(jobs, "carry_out", lambda *_: sys.exit(0))
 
 
 @settings(

@@ -7,6 +7,7 @@ import tomllib
 import zipfile
 from importlib import import_module, metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,7 +34,7 @@ def needed(*names: str) -> set[str]:
         except metadata.PackageNotFoundError:
             continue
         found.add(name)
-        waiting += [re.match(r"[\w.-]+", one)[0] for one in requires if "extra ==" not in one]
+        waiting += [re.findall(r"[\w.-]+", one)[0] for one in requires if "extra ==" not in one]
     return found
 
 
@@ -44,7 +45,7 @@ def project() -> dict:
 @pytest.fixture(scope="module")
 def core(tmp_path_factory) -> dict[str, str]:
     """The surroundings of an environment that has the core alone, and what that needs."""
-    names = [re.match(r"[\w.-]+", one)[0] for one in project()["dependencies"]]
+    names = [re.findall(r"[\w.-]+", one)[0] for one in project()["dependencies"]]
     assert names == ["numpy", "scipy", "torch"]
     site = tmp_path_factory.mktemp("site")
     for name in needed(*names):
@@ -125,14 +126,14 @@ def folder(tmp_path_factory) -> Path:
     """Runs of three kinds, and what a run leaves beside them."""
     folder = tmp_path_factory.mktemp("run")
     runs = folder / "results/runs"
-    descent = {"function": "sphere", "n": 4, "lr": 0.1, "steps": 3}
+    descent: dict[str, Any] = {"function": "sphere", "n": 4, "lr": 0.1, "steps": 3}
     for gradient, k in (("bp", None), ("frog", 2), ("fg-mean", 2)):
         jobs.carry_out(
             FunctionRun(**descent, gradient=gradient, k=k, seeds=(0, 1)),
             runs / f"functions/sphere/n4/{gradient}.parquet",
         )
     jobs.carry_out(QualityRun(n=(4,), k=(1, 2), samples=5), runs / "quality/n4_0.parquet")
-    search = {"function": "sphere", "n": 4, "gradient": "bp", "evaluations": 3, "repeats": 1}
+    search = dict[str, Any](function="sphere", n=4, gradient="bp", evaluations=3, repeats=1)
     jobs.carry_out(FunctionSearch(**search), runs / "search_functions/sphere/n4/bp.parquet")
     (runs / "functions/.half.finished").write_text("no result")
     (runs / "functions/.other.parquet").write_text("no result")

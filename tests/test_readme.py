@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def a_run(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_python_examples(example, a_run, monkeypatch):
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     monkeypatch.chdir(a_run)
     exec(example, found)
     if "runs" in found:
@@ -51,8 +52,8 @@ COMMANDS = re.findall(r"^fgrad (?:descend|measure|train|search) .*$", README, re
 
 
 def test_no_command_writes_over_the_output_of_another():
-    outputs = [re.search(r"--output (\S+)", command)[1] for command in COMMANDS]
-    assert len(set(outputs)) == len(COMMANDS) > 4
+    outputs = re.findall(r"--output (\S+)", "\n".join(COMMANDS))
+    assert len(set(outputs)) == len(outputs) == len(COMMANDS) > 4
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,6 +1,7 @@
 """One job: options in, a Parquet file out that is there whole or not at all and says what it is."""
 
 import gc
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -106,7 +107,10 @@ def _refuse_other(path: Path, run: JobOptions, code: str) -> None:
 def _compute(run: JobOptions, context: Context, watch: Watch) -> Result:
     """The numbers of a job, with all that is recorded of how they came about among the facts."""
     start = log.now()
-    result: Result = _imported(run.code()[0])(run, context)
+    compute = _imported(run.code()[0])
+    with warnings.catch_warnings():  # torch's forward mode compiles formulas of its own
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+        result: Result = compute(run, context)
     edited = watch.edited()
     if edited:
         context.say("the code was edited while the job was at work: it will be repeated")

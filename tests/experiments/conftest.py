@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def killed_error() -> type[Exception]:
 @pytest.fixture(scope="session")
 def run() -> Callable[..., TrainRun]:
     """A small run of FC, with changes."""
-    plain = {"model": "fc", "width": 16, "gradient": "frog", "k": 4, "lr": 0.05, "epochs": 3}
+    plain = dict[str, Any](model="fc", width=16, gradient="frog", k=4, lr=0.05, epochs=3)
 
     def made(**changes) -> TrainRun:
         return TrainRun(**plain | {"device": "cpu"} | changes)
@@ -56,8 +57,11 @@ def some() -> Callable[..., Data]:
     """The first samples of each part of the data."""
 
     def made(data: Data, train: int = 200, rest: int = 100) -> Data:
-        sizes = (train, rest, rest)
-        return tuple(Split(s.images[:n], s.labels[:n]) for s, n in zip(data, sizes, strict=True))
+        first, second, third = (
+            Split(s.images[:n], s.labels[:n])
+            for s, n in zip(data, (train, rest, rest), strict=True)
+        )
+        return first, second, third
 
     return made
 
@@ -112,7 +116,9 @@ def killed() -> Callable[..., Path]:
         context = Context(say, target=target)
         with pytest.raises(KilledError):
             training.train(r, data, context)
-        return training.checkpoint_of(r, context).path
+        checkpoint = training.checkpoint_of(r, context)
+        assert checkpoint is not None
+        return checkpoint.path
 
     return train
 

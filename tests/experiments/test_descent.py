@@ -1,6 +1,7 @@
 """Descent: against a plain loop, its stopping rule, and independence of what runs beside it."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from fgrad.options.functions import FunctionRun
 from fgrad.problems.registry import FUNCTIONS
 from fgrad.store import parquet, schemas
 
-PLAIN = {"function": "sphere", "n": 8, "gradient": "frog", "k": 4, "lr": 0.1, "steps": 70}
+PLAIN = dict[str, Any](function="sphere", n=8, gradient="frog", k=4, lr=0.1, steps=70)
 
 
 def run(**changes) -> FunctionRun:
@@ -224,7 +225,7 @@ def test_angles_of_the_projection_share_their_span():
 
 
 def test_a_new_approach_needs_a_name_only():
-    scaled = Approach(aggregation="max-normalized", sampler="rademacher")
+    scaled: Any = Approach(aggregation="max-normalized", sampler="rademacher")
     r = FunctionRun(
         function="sphere", n=8, gradient="mine", k=4, lr=0.05, approach=scaled, steps=20
     )

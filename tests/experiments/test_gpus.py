@@ -319,8 +319,8 @@ def test_a_gpu_is_known_by_its_uuid_or_what_else_there_is(uuid, visible, known, 
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     properties = SimpleNamespace(uuid=uuid) if uuid else SimpleNamespace()
-    torch.cuda.get_device_properties = lambda number: properties
-    torch.cuda.device_count = lambda: 1
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert gpus.identity(0) == known
     assert gpus.facts(torch.device("cuda")) == {"device": "Simulated", "gpu": known}
     with gpus.claimed("auto", 1) as device:

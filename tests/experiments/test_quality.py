@@ -1,5 +1,7 @@
 """Quality: direct against exact, both against theory, and independence of how jobs are cut."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def values(run: QualityRun) -> np.ndarray:
 def test_direct_and_exact_have_the_same_law(n, k):
     """Kolmogorov–Smirnov on every metric of every aggregation with normal tangents."""
     names = ("projection", "mean", "sum")
-    common = {"n": [n], "k": [k], "samples": 2000, "aggregations": names, "normalized": ()}
+    common = dict[str, Any](n=(n,), k=(k,), samples=2000, aggregations=names, normalized=())
     direct = values(QualityRun(**common, gradient="random"))
     exact = values(QualityRun(**common, gradient="random", method="exact", seed=1))
     tests = 0
@@ -47,7 +49,7 @@ def test_direct_and_exact_have_the_same_law(n, k):
 
 def test_exact_follows_theory_at_a_billion_dimensions():
     k = (1, 16, 1024)
-    run = QualityRun(n=[10**9], k=k, samples=4000, method="exact", normalized=())
+    run = QualityRun(n=(10**9,), k=k, samples=4000, method="exact", normalized=())
     found = values(run)
     for j, size in enumerate(k):
         for a, law in enumerate((laws.projection_ratio, laws.mean_cosine)):
@@ -60,9 +62,9 @@ def test_exact_follows_theory_at_a_billion_dimensions():
 @pytest.mark.parametrize("method", ["direct", "exact"])
 @pytest.mark.parametrize("gradient", ["ones", "ones-normalized", "random", "random-normalized"])
 def test_metrics_belong_together(method, gradient):
-    extra = {"normalized": ()} if method == "exact" else {}
+    extra: dict[str, Any] = {"normalized": ()} if method == "exact" else {}
     found = values(
-        QualityRun(n=[24], k=[1, 8, 24, 30], samples=40, gradient=gradient, method=method, **extra)
+        QualityRun(n=(24,), k=(1, 8, 24, 30), samples=40, gradient=gradient, method=method, **extra)
     )
     true, norm, ratio, difference, dot, cosine = np.moveaxis(found, -1, 0)
     np.testing.assert_allclose(ratio, norm / true, rtol=1e-5)
@@ -81,10 +83,10 @@ def test_metrics_belong_together(method, gradient):
 def test_estimates_by_hand():
     """Every aggregation of a sample, recomputed in float64 from the very tangents."""
     run = QualityRun(
-        n=[12],
-        k=[2, 5],
+        n=(12,),
+        k=(2, 5),
         samples=3,
-        aggregations=["projection", "mean", "sum", "max"],
+        aggregations=("projection", "mean", "sum", "max"),
         normalized=NORMALIZED,
     )
     found = quality.direct(run, 12)
@@ -121,7 +123,7 @@ def test_estimates_by_hand():
 )
 def test_a_sample_does_not_depend_on_its_job(n, samples, cut, k, angle):
     """Cutting a run in two changes no bit, whatever precision its tangents need."""
-    common = {"n": [n], "k": k, "gradient": "random", "normalized": ["mean"]}
+    common: dict[str, Any] = {"n": [n], "k": k, "gradient": "random", "normalized": ["mean"]}
     common["angle"] = angle if n > 1 else None
     whole = values(QualityRun(**common, samples=samples))
     cut = min(cut, samples)
@@ -134,13 +136,13 @@ def test_a_sample_does_not_depend_on_its_job(n, samples, cut, k, angle):
 
 
 def test_seeds_differ_and_repeat():
-    run = QualityRun(n=[16], k=[4], samples=5)
+    run = QualityRun(n=(16,), k=(4,), samples=5)
     assert np.array_equal(values(run), values(run))
     assert not np.array_equal(values(run), values(run.model_copy(update={"seed": 1})))
 
 
 def test_angle_changes_the_mean_and_not_the_projection():
-    common = {"n": [64], "k": [16], "samples": 300}
+    common: dict[str, Any] = {"n": [64], "k": [16], "samples": 300}
     narrow, wide = (values(QualityRun(**common, angle=angle)) for angle in (15, 90))
     # the same spans, so equal sample by sample
     np.testing.assert_allclose(narrow[:, 0, 0, COSINE], wide[:, 0, 0, COSINE], rtol=1e-3)
@@ -148,7 +150,7 @@ def test_angle_changes_the_mean_and_not_the_projection():
 
 
 def test_parquet_follows_the_contract(tmp_path, carried_out):
-    run = QualityRun(n=[4, 8], k=[1, 2], samples=3, first=10, normalized=NORMALIZED)
+    run = QualityRun(n=(4, 8), k=(1, 2), samples=3, first=10, normalized=NORMALIZED)
     path = tmp_path / "q.parquet"
     carried_out(run, path)
     frame = parquet.read(path)
@@ -172,7 +174,7 @@ def test_parquet_follows_the_contract(tmp_path, carried_out):
 
 @pytest.mark.gpu
 def test_on_the_gpu():
-    run = QualityRun(n=[64], k=[1, 16, 64], samples=500)
+    run = QualityRun(n=(64,), k=(1, 16, 64), samples=500)
     found = quality.direct(run, 64, device="cuda").values
     for j, k in enumerate(run.k):
         cosine = found[:, 0, j, COSINE]

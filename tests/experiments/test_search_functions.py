@@ -1,6 +1,7 @@
 """The search for the learning rate of a descent."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,9 @@ from fgrad.experiments import descent, seeds
 from fgrad.experiments.search import study
 from fgrad.experiments.search.select import Found
 from fgrad.options.functions import FunctionSearch
-from fgrad.store import lease, parquet, schemas
+from fgrad.store import fingerprint, lease, parquet, schemas
 
-SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
+SPHERE = dict[str, Any](function="sphere", n=8, gradient="frog", k=2, steps=60, repeats=2)
 
 
 def test_two_at_work_on_one_output_are_refused(tmp_path, carried_out):
@@ -60,6 +61,7 @@ def test_a_function_search(tmp_path, carried_out):
     assert frame["trial"].tolist() == list(range(30))
     assert frame.loc[frame["selected"], "lr"].tolist() == [found.lr]
     repeats = seeds.repeat_seeds(0, "search", 2)
+    row: Any
     for row in frame[frame["lr"] < 0.3].head(4).itertuples():
         (alone,) = descent.descend_all(search, [row.lr], repeats)
         finals = [values[-1] for values in alone.values]
@@ -75,7 +77,7 @@ def test_a_function_search(tmp_path, carried_out):
     assert 0.1 < found.lr < 1.5
 
 
-class OtherCode(jobs.Watch):
+class OtherCode(fingerprint.Watch):
     """As if a formula had been edited."""
 
     def __init__(self, *references: str) -> None:
@@ -139,9 +141,9 @@ def test_a_rate_for_all_angles_is_judged_at_all_of_them(tmp_path, carried_out):
     assert both["angle_deg"].isna().all()
     assert (losses[30.0,]["angle_deg"] == 30).all()
     rates = [set(losses[angle]["lr"]) for angle in losses]
-    common = sorted(set.intersection(*rates))
-    assert len(common) >= 3
-    loss = {a: f.drop_duplicates("lr").set_index("lr")["loss"][common] for a, f in losses.items()}
+    shared = sorted(set.intersection(*rates))
+    assert len(shared) >= 3
+    loss = {a: f.drop_duplicates("lr").set_index("lr")["loss"][shared] for a, f in losses.items()}
     mean = np.sqrt(loss[30.0,] * loss[90.0,])  # geometric, of what is above the sphere's minimum
     np.testing.assert_allclose(loss[30.0, 90.0], mean, rtol=1e-5)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -25,8 +26,8 @@ from fgrad.store.context import Context
 
 pytestmark = pytest.mark.long
 
-SPHERE = {"function": "sphere", "n": 8, "gradient": "frog", "k": 2, "steps": 60, "repeats": 2}
-FC = {
+SPHERE = dict[str, Any](function="sphere", n=8, gradient="frog", k=2, steps=60, repeats=2)
+FC: dict[str, Any] = {
     "model": "fc",
     "width": 256,
     "reduce": 16,

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fgrad.experiments.search.select import Scale, select
+from fgrad.experiments.search.select import Found, Scale, select
 
 ZERO = Scale(0.0, 1e6)
 some_rates = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=30, unique=True)
+
+
+def found_in(
+    lr: list[float], loss: list[float], scale: Scale = ZERO, margin: float = 0.05
+) -> Found:
+    found = select(lr, loss, scale, margin)
+    assert found is not None
+    return found
 
 
 @given(lr=some_rates, data=st.data(), margin=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
@@ -29,6 +37,7 @@ def test_the_selected_rate_is_within_the_margin_and_central(lr, data, margin):
     if not pairs:
         assert found is None
         return
+    assert found is not None
     lowest = min((r for r, v in zip(lr, loss, strict=True) if math.isinf(v)), default=math.inf)
     pairs = [(r, v) for r, v in pairs if r < lowest] or pairs
     finite = [v for _, v in pairs]
@@ -47,35 +56,35 @@ def test_the_margin_is_of_what_is_above_the_minimum(shift, margin):
     """A relative margin around a negative loss would select nothing, or everything."""
     lr = [1e-3, 1e-2, 1e-1, 1.0]
     loss = [2.0, 1.0, 1.04, 3.0]
-    plain = select(lr, loss, ZERO, margin)
-    moved = select(lr, [value + shift for value in loss], Scale(shift, shift + 5), margin)
+    plain = found_in(lr, loss, ZERO, margin)
+    moved = found_in(lr, [value + shift for value in loss], Scale(shift, shift + 5), margin)
     assert (moved.lr, moved.within) == (plain.lr, plain.within)
 
 
 def test_losses_at_a_negative_minimum_are_equal_up_to_rounding():
     minimum = -2506.63464605
     loss = [-2000.0, -2506.6345, -2506.634765625, -2506.634521484375, -2100.0]
-    found = select([1e-4, 1e-3, 1e-2, 1e-1, 1.0], loss, Scale(minimum, 0.0), 0.05)
+    found = found_in([1e-4, 1e-3, 1e-2, 1e-1, 1.0], loss, Scale(minimum, 0.0))
     assert (found.within, found.lr) == (3, 1e-2)
 
 
 def test_where_the_best_has_hardly_left_the_start_rates_that_did_not_move_are_worse():
     """Rosenbrock at n = 1024: 5 % of what is left is more than anything has gained."""
-    found = select([1e-5, 1e-4, 1e-3, 1e-2], [1027, 1026, 1001, 1000], Scale(0.0, 1027.0), 0.05)
+    found = found_in([1e-5, 1e-4, 1e-3, 1e-2], [1027, 1026, 1001, 1000], Scale(0.0, 1027.0))
     assert found.within == 2
     assert found.lr >= 1e-3
 
 
 def test_a_rate_that_survived_where_a_lower_one_diverged_is_not_taken():
     lr, loss = [0.1, 0.2, 0.4, 0.5, 0.6], [0.5, 0.3, math.inf, 0.1, math.inf]
-    found = select(lr, loss, ZERO, 0.05)
+    found = found_in(lr, loss)
     assert (found.lr, found.best_lr, found.between) == (0.2, 0.2, (0.1, 0.4))
-    assert select(lr, [0.5, 0.3, math.nan, 0.1, math.inf], ZERO, 0.05).lr == 0.5  # was pruned
-    assert select(lr, [math.inf, 0.3, 0.4, 0.1, math.inf], ZERO, 0.05).lr == 0.5  # nothing else
+    assert found_in(lr, [0.5, 0.3, math.nan, 0.1, math.inf]).lr == 0.5  # was pruned
+    assert found_in(lr, [math.inf, 0.3, 0.4, 0.1, math.inf]).lr == 0.5  # nothing else
 
 
 def test_without_a_minimum_the_margin_is_of_the_fall():
-    found = select([0.1, 1.0, 10.0], [-96.0, -100.0, -3.0], Scale(-math.inf, 0.0), 0.05)
+    found = found_in([0.1, 1.0, 10.0], [-96.0, -100.0, -3.0], Scale(-math.inf, 0.0))
     assert found.within == 2
 
 
@@ -92,4 +101,4 @@ def test_without_a_minimum_the_margin_is_of_the_fall():
     ],
 )
 def test_a_best_rate_at_the_edge(loss, edge):
-    assert select([0.1, 1.0, 10.0][: len(loss)], loss, ZERO, 0.05).edge == edge
+    assert found_in([0.1, 1.0, 10.0][: len(loss)], loss).edge == edge

@@ -89,6 +89,7 @@ def test_on_a_plateau_the_rate_falls_after_half_of_the_patience(patience, wait, 
 def test_optimisers_are_what_they_are_called(name, kind, options, data, run):
     one = State(run(optimizer=name, lr=0.25, schedule="exponential"), data)
     assert type(one.optimizer) is kind
+    assert isinstance(one.optimizer, torch.optim.Optimizer)
     (group,) = one.optimizer.param_groups
     assert group["lr"] == 0.25
     assert {key: group[key] for key in options} == options

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def conducted(search, journal, loss, said=None, **changes):
                 value = loss(trial.params["lr"])
                 yield trial.number, Outcome(value, None, "completed", (2.0, value))
 
-    arguments = {"generation": 4, "scale": ZERO, "description": {"n": 8}} | changes
+    arguments: dict[str, Any] = {"generation": 4, "scale": ZERO, "description": {"n": 8}} | changes
     return study.conduct(search, "sphere", journal, evaluate=evaluate, **arguments)
 
 

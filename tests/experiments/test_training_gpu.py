@@ -12,6 +12,7 @@ import torch
 
 from fgrad.errors import ConfigError
 from fgrad.experiments import device, gpus, training
+from fgrad.experiments.replay import Replay
 from fgrad.experiments.state import Data, State
 from fgrad.problems.data import Split
 from fgrad.store import parquet
@@ -21,7 +22,8 @@ from fgrad.store.context import Context
 @pytest.fixture(scope="module")
 def on_gpu(whole) -> Data:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return tuple(Split(s.images.cuda(), s.labels.cuda()) for s in whole)
+    first, second, third = (Split(s.images.cuda(), s.labels.cuda()) for s in whole)
+    return first, second, third
 
 
 @pytest.mark.gpu
@@ -86,9 +88,11 @@ def test_a_recorded_step_has_the_bits_of_one_step_by_step(
         return state, found
 
     state, found = trained()
+    assert isinstance(state.estimate, Replay)
     assert state.estimate.graph is not None
     step_by_step()
     other, expected = trained()
+    assert isinstance(other.estimate, Replay)
     assert other.estimate.graph is None
     assert found == expected
     assert found[1] != found[0]
@@ -103,6 +107,7 @@ def test_a_recorded_step_has_the_bits_of_one_step_by_step(
 def test_a_step_that_waits_for_the_gpu_is_not_recorded(changes, some, on_gpu, run):
     state = State(run(**changes, batch=20), some(on_gpu, 400))
     state.step_through()
+    assert isinstance(state.estimate, Replay)
     assert state.estimate.waits
     assert state.estimate.graph is None
 

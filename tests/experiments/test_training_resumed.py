@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -177,7 +178,13 @@ def test_one_flipped_byte_anywhere_in_a_checkpoint_is_noticed(data, tmp_path, ru
     for i in range(0, len(whole), 997):
         checkpoint.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
         with pytest.raises(ConfigError, match="not a whole checkpoint"):
-            training.checkpoint_of(r, Context(target=path)).load(torch.device("cpu"))
+            kept(r, Context(target=path)).load(torch.device("cpu"))
+
+
+def kept(run: TrainRun, context: Context) -> Checkpoint:
+    checkpoint = training.checkpoint_of(run, context)
+    assert checkpoint is not None
+    return checkpoint
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
@@ -199,7 +206,7 @@ def test_the_checkpoint_of_another_run_is_named(change, data, tmp_path, run, kil
     """Its name is another; under this one's name it is refused."""
     context = Context(target=tmp_path / "r.parquet")
     left = killed(run(), data, context.target, 2)
-    checkpoint = training.checkpoint_of(run(**change), context).path
+    checkpoint = kept(run(**change), context).path
     assert checkpoint != left
     left.rename(checkpoint)
     with pytest.raises(ConfigError) as caught:
@@ -212,7 +219,7 @@ def test_the_checkpoint_of_another_run_is_named(change, data, tmp_path, run, kil
 def test_the_checkpoint_of_another_version_is_named(data, tmp_path, run, killed):
     context = Context(target=tmp_path / "r.parquet", code="another")
     left = killed(run(), data, context.target, 2)
-    checkpoint = training.checkpoint_of(run(), context).path
+    checkpoint = kept(run(), context).path
     assert checkpoint != left
     left.rename(checkpoint)
     with pytest.raises(ConfigError, match="checkpoint of another run or version"):
@@ -229,11 +236,12 @@ def test_how_often_checkpoints_are_written_is_no_other_run(data, tmp_path, run, 
 
 def test_the_command_killed_hard_and_given_again(tmp_path, carried_out):
     """SIGKILL in the middle; the same command goes on to the very numbers of an undisturbed run."""
-    options = {"model": "fc", "width": 8, "gradient": "frog", "k": 2, "lr": 0.05, "epochs": 15}
+    options = dict[str, Any](model="fc", width=8, gradient="frog", k=2, lr=0.05, epochs=15)
     options |= {"optimizer": "adam", "schedule": "cosine", "device": "cpu", "patience": 15}
     flat = [text for key, value in options.items() for text in (f"--{key}", str(value))]
     command = [FGRAD, "train", *flat, "--output", str(tmp_path / "a.parquet")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
         for line in process.stderr:
             if "epoch 4/15" in line:
                 process.send_signal(signal.SIGKILL)

@@ -11,6 +11,7 @@ from chains import (
     batch,
     dropping,
     gradients,
+    left,
     name_of,
     published,
     recorded,
@@ -145,7 +146,7 @@ def test_forward_mode_on_weights_makes_no_graph(monkeypatch, chunk):
     with torch.autograd.graph.saved_tensors_hooks(saved.append, lambda t: t):
         forward(x, y)
     assert not saved
-    same([p.grad for p in net.parameters()], expected)
+    same(left(net), expected)
 
 
 def leaves(output: Tensor) -> set[int]:
@@ -253,7 +254,7 @@ def test_on_the_gpu_both_modes_agree(name, perturb, mode):
         g = torch.Generator("cuda").manual_seed(0)
         options = {"perturb": perturb, "mode": how, "sampling": "explicit"}
         Perturbation(net, FROG, 3, g, **options)(x, y)
-        found.append([p.grad.clone() for p in net.parameters()])
+        found.append([one.clone() for one in left(net)])
     same(found[1], found[0], 1e-2)
     assert all(g.is_cuda for g in found[0])
 
@@ -267,5 +268,5 @@ def test_dropout_on_the_gpu_draws_the_same_masks_in_both_modes():
         torch.manual_seed(3)
         g = torch.Generator("cuda").manual_seed(0)
         Perturbation(net, FROG, 3, g, mode=mode)(x.float(), y)
-        found.append([p.grad.clone() for p in net.parameters()])
+        found.append([one.clone() for one in left(net)])
     same(found[1], found[0], 1e-3)

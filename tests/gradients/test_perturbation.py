@@ -1,6 +1,7 @@
 """Gradient estimates of a network: against plain loops and laws; wrong options are refused."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ from chains import (
     differ,
     drawn,
     gradients,
+    left,
     name_of,
     same,
     small,
@@ -46,6 +48,7 @@ def plain_aggregation(name: str, v: Tensor, g: Tensor) -> Tensor:
 def plain_activations(net: nn.Sequential, x: Tensor, y: Tensor, v: Tensor, approach: Approach) -> list[Tensor]:  # fmt: skip
     """Sample by sample: gradients of all block outputs, their estimate, explicit jacobians."""
     totals = [torch.zeros_like(p) for p in net.parameters()]
+    assert isinstance(approach.aggregation, str)
     for one, label in zip(x.split(1), y.split(1), strict=True):
         outputs, a = [], one
         for block in net:
@@ -152,7 +155,8 @@ def test_enough_tangents_are_backpropagation_through_batch_norm_too():
 
 def test_backpropagation_is_autograd():
     net, (x, y) = small(), batch()
-    for options in ({}, {"mode": "fwad"}, {"perturb": "weights"}):
+    ways: list[dict[str, Any]] = [{}, {"mode": "fwad"}, {"perturb": "weights"}]
+    for options in ways:
         found = gradients(net, x, y, None, Approach(), sampling="auto", **options)
         for a, b in zip(found, true_gradients(net, x, y), strict=True):
             assert torch.equal(a, b)
@@ -188,11 +192,11 @@ def test_gradients_are_overwritten_and_tangents_fresh(perturb, mode):
     calls = []
     for _ in range(2):
         gradient(x, y)
-        calls.append([p.grad.clone() for p in net.parameters()])
+        calls.append([one.clone() for one in left(net)])
     assert differ(*calls)
     g.manual_seed(0)
     gradient(x, y)
-    same([p.grad for p in net.parameters()], calls[0], 1e-12)
+    same(left(net), calls[0], 1e-12)
 
 
 def test_one_object_serves_batches_of_any_size_and_shape():
@@ -205,7 +209,7 @@ def test_one_object_serves_batches_of_any_size_and_shape():
     for size, side in [(5, 4), (2, 4), (5, 6), (1, 4)]:
         x, y = batch(size, (1, side, side))
         gradient(x, y)
-        found = [p.grad for p in net.parameters()]
+        found = left(net)
         same(found, true_gradients(net, x, y), 1e-7)
         assert gradient.n(x, y) == 2 * side**2 + 3
 
@@ -233,13 +237,14 @@ def test_the_exact_law_is_that_of_explicit_tangents(approach, k):
     probe = torch.randn(len(true), generator=torch.Generator().manual_seed(5)).double()
     probe -= (probe @ true) / (true @ true) * true
     found = {}
-    for i, sampling in enumerate(("exact", "explicit")):
+    sampled: tuple[Any, ...] = ("exact", "explicit")
+    for i, sampling in enumerate(sampled):
         g = torch.Generator().manual_seed(10 + i)
         gradient = Perturbation(net, approach, k, g, perturb="weights", sampling=sampling)
         rows = []
         for _ in range(400):
             gradient(x, y)
-            estimate = torch.cat([p.grad.flatten() for p in net.parameters()])
+            estimate = torch.cat([one.flatten() for one in left(net)])
             norm = estimate.norm()
             rows.append([norm / true.norm(), estimate @ true / norm, estimate @ probe / norm])
         found[sampling] = torch.tensor(rows).T
@@ -264,7 +269,7 @@ def test_the_exact_law_draws_no_tangents(approach, sampling, monkeypatch):
         gradient(x.float(), y)
     assert largest.numel == n
     true = torch.cat([g.flatten() for g in gradient.true_gradient(x.float(), y)])
-    estimate = torch.cat([p.grad.flatten() for p in net.parameters()])
+    estimate = torch.cat([one.flatten() for one in left(net)])
     cosine = float(estimate @ true / true.norm() / estimate.norm())
     law = laws.projection_ratio if approach is FROG else laws.mean_cosine
     assert cosine == pytest.approx(float(law(n, 65_536)), rel=0.02)
@@ -322,7 +327,7 @@ def test_k_is_a_count(k):
 @pytest.mark.parametrize("option", ["perturb", "mode", "sampling"])
 def test_options_that_do_not_exist(option):
     with pytest.raises(ValueError, match="nonsense"):
-        Perturbation(small(), FROG, 2, **{option: "nonsense"})
+        Perturbation(small(), FROG, 2, **dict[str, Any]({option: "nonsense"}))
 
 
 @pytest.mark.parametrize(("perturb", "mode"), [*ALL_FOUR, ("activations", "bp")])

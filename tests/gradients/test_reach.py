@@ -1,10 +1,11 @@
 """Blocks and losses that depend on more than their input; samples that depend on one another."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
-from chains import batch, published, same, small, true_gradients
+from chains import batch, left, published, same, small, true_gradients
 from every import EVERY, made, refused
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -73,7 +74,7 @@ def test_blocks_that_reach_past_their_input(made_of, perturb, mode):
         assert mode == "fwad"  # which puts other values in the place of parameters
         assert "another derivative" in str(error)
     else:
-        same([p.grad for p in net.parameters()], expected, 1e-7)
+        same(left(net), expected, 1e-7)
 
 
 @pytest.mark.parametrize(("perturb", "mode"), EVERY)
@@ -92,7 +93,7 @@ def test_a_loss_that_depends_on_parameters(perturb, mode):
         refused("another derivative", gradient, x, y)
     else:
         gradient(x, y)
-        same([p.grad for p in net.parameters()], list(expected), 1e-7)
+        same(left(net), list(expected), 1e-7)
 
 
 @pytest.mark.parametrize(("perturb", "mode"), EVERY)
@@ -102,7 +103,7 @@ def test_under_no_grad_a_call_is_the_same(perturb, mode):
         gradient = made(net, perturb, mode, 200)
         gradient(x, y)
         true = gradient.true_gradient(x, y)
-    for found in ([p.grad for p in net.parameters()], true):
+    for found in (left(net), true):
         same(found, true_gradients(net, x, y), 1e-7)
 
 
@@ -123,7 +124,7 @@ def test_sparse_gradients_of_an_embedding(perturb, mode):
     words, y = torch.randint(7, (5, 3)), torch.arange(5) % 3
     expected = [g.to_dense() for g in true_gradients(net, words, y)]
     made(net, perturb, mode, 200)(words, y)
-    same([p.grad for p in net.parameters()], expected, 1e-7)
+    same(left(net), expected, 1e-7)
 
 
 def test_packed_sequences():
@@ -142,7 +143,7 @@ def test_packed_sequences():
     refused("no derivative in forward mode", made(net, "weights", "fwad"), x, y)
     for mode in ("sim", "bp", "exact"):
         made(net, "weights", mode, 400)(x, y)
-        same([p.grad for p in net.parameters()], true_gradients(net, x, y), 1e-7)
+        same(left(net), true_gradients(net, x, y), 1e-7)
 
 
 # --- samples that depend on one another --------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_losses_of_several_samples(perturb, loss, k):
         for later in (y[:4] if loss is fewer else y, labels):  # labels that are alike come later
             gradient.generator.manual_seed(0)
             gradient(x, later)
-        found.append([p.grad for p in net.parameters()])
+        found.append(left(net))
     same(found[1], found[0], 1e-6)
     if k > 3:
         expected = torch.autograd.grad(loss(net(x), labels).mean(), list(net.parameters()))
@@ -223,7 +224,7 @@ def test_branches_that_are_zero_at_first(perturb, mode, kind):
     for _ in range(4):
         expected = true_gradients(copy.deepcopy(net), x, y)
         gradient(x, y)
-        same([p.grad for p in net.parameters()], expected, 1e-6)
+        same(left(net), expected, 1e-6)
         optimizer.step()
 
 
@@ -248,16 +249,18 @@ def test_every_gradient_has_memory_of_its_own(perturb, mode, k):
     x, y = batch(8)
     gradient = made(net, perturb, mode, k)
     gradient(x, y)
-    found = [p.grad.clone() for p in net.parameters()]
+    found = [one.clone() for one in left(net)]
     nn.utils.clip_grad_norm_(net.parameters(), 1e-3)
     norm = torch.cat([g.flatten() for g in found]).norm()
-    same([p.grad for p in net.parameters()], [g * 1e-3 / norm for g in found], 1e-4)
+    same(left(net), [g * 1e-3 / norm for g in found], 1e-4)
     if k == 300:
         same(found, true_gradients(net, x, y), 1e-6)
 
 
 class Hiding(nn.Module):
-    def __init__(self, weight: nn.Parameter) -> None:
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.__dict__["weight"] = weight
 
@@ -278,7 +281,7 @@ def test_a_parameter_that_hides_from_the_tree(perturb, mode):
         refused("another derivative", gradient, x, y)
     else:
         gradient(x, y)
-        for found in ([p.grad for p in net.parameters()], gradient.true_gradient(x, y)):
+        for found in (left(net), gradient.true_gradient(x, y)):
             same(found, true_gradients(net, x, y), 1e-7)
 
 
@@ -296,7 +299,7 @@ def test_a_derivative_that_is_no_number_in_forward_mode_alone(perturb, mode):
         refused("another derivative", gradient, x, y)
         return
     gradient(x, y)
-    same([p.grad for p in net.parameters()], expected, 1e-7)
+    same(left(net), expected, 1e-7)
 
 
 @pytest.mark.parametrize(("perturb", "mode"), EVERY)
@@ -327,7 +330,7 @@ def test_parts_that_are_frozen_first_and_trained_later(perturb, mode):
             assert mode == "fwad"
             assert "another derivative" in str(error)
         else:
-            same([p.grad for p in trained], list(expected), 1e-7)
+            same(left(net), list(expected), 1e-7)
         if step == 0:
             net.requires_grad_(True)
 
@@ -352,7 +355,7 @@ def test_a_frozen_beginning_under_no_grad(perturb, mode):
         refused("block '1' has another derivative", gradient, x, y)
         return
     gradient(x, y)
-    same([p.grad for p in trained], list(expected), 1e-7)
+    same(left(net), list(expected), 1e-7)
 
 
 @pytest.mark.parametrize(("perturb", "mode"), EVERY)
@@ -371,7 +374,7 @@ def test_blocks_replaced_between_calls(perturb, mode):
     ):
         change()
         gradient(x, y)
-        same([p.grad for p in net.parameters()], true_gradients(net, x, y), 1e-6)
+        same(left(net), true_gradients(net, x, y), 1e-6)
         assert gradient.n(x, y) in (6 * 3 + 3, 9 * 3 + 3, sum(p.numel() for p in net.parameters()))
 
 
@@ -429,11 +432,12 @@ def test_a_gradient_may_be_pickled_and_copied(perturb, mode):
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     gradient = made(net, perturb, mode, 200, scaler=scaler)
     other = copy.deepcopy(gradient)
+    assert other.scaler is not None
     other.scaler._init_scale = 8.0
     other(x, y)
-    same([p.grad / 8 for p in other.parameters], true_gradients(net, x, y), 1e-6)
+    same([g / 8 for g in left(nn.ParameterList(other.parameters))], true_gradients(net, x, y), 1e-6)
     gradient(x, y)
-    same([p.grad / 4 for p in net.parameters()], true_gradients(net, x, y), 1e-6)
+    same([g / 4 for g in left(net)], true_gradients(net, x, y), 1e-6)
     plain = made(net, perturb, mode, 200)
     try:
         again = pickle.loads(pickle.dumps(plain))
@@ -458,7 +462,7 @@ def test_threads_take_turns_in_forward_mode(perturb):
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(work, nets))
     for net in nets:
-        same([p.grad for p in net.parameters()], true_gradients(net, x, y), 1e-6)
+        same(left(net), true_gradients(net, x, y), 1e-6)
 
 
 # --- no false alarms -----------------------------------------------------------------------------------
@@ -505,7 +509,7 @@ class Domain(nn.Module):
 @pytest.mark.parametrize(("perturb", "mode"), EVERY)
 def test_weights_that_may_not_be_just_anything(perturb, mode):
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(4, 6), Domain(), nn.Linear(6, 3))
+    net: Any = nn.Sequential(nn.Linear(4, 6), Domain(), nn.Linear(6, 3))
     net[0].double(), net[2].double(), net[1].scale.data.copy_(0.02)
     net[1].scale.data = net[1].scale.data.double()
     x, y = batch()
@@ -517,7 +521,7 @@ def test_weights_that_may_not_be_just_anything(perturb, mode):
         return
     trained = [p for p in net.parameters() if p.requires_grad]
     expected = torch.autograd.grad(cross_entropy(net(x), y), trained)
-    same([p.grad for p in trained], list(expected), 1e-7)
+    same(left(net), list(expected), 1e-7)
 
 
 def test_inputs_of_many_lengths_are_compared_once(monkeypatch):

@@ -1,6 +1,7 @@
 """The shortcut through a last linear layer: what the whole block gives, or not taken."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,9 @@ from fgrad.gradients.tail import Tailed, split
 from fgrad.problems import models
 
 
-def vit() -> nn.Sequential:
+def vit() -> Any:
     torch.manual_seed(0)
-    net = models.vit(1, 28, 10, None, 16).double()
+    net: Any = models.vit(1, 28, 10, None, 16).double()
     nn.init.normal_(net[-1][-1].weight)
     return net
 
@@ -60,8 +61,8 @@ class Doubling(nn.Linear):
         return 2 * super().forward(x).tanh()
 
 
-def replaced(kind: Callable[[nn.Linear], nn.Module]) -> Callable[[nn.Module], None]:
-    def change(block: nn.Module) -> None:
+def replaced(kind: Callable[[nn.Linear], nn.Module]) -> Callable[[Any], None]:
+    def change(block: Any) -> None:
         block.narrow = kind(block.narrow).double()
 
     return change
@@ -73,17 +74,17 @@ def subclassed(layer: nn.Linear) -> nn.Module:
     return made
 
 
-def trains_alone(block: nn.Module) -> None:
+def trains_alone(block: Any) -> None:
     block.requires_grad_(False)
     block.narrow.requires_grad_(True)
 
 
-def own_forward(block: nn.Module) -> None:
+def own_forward(block: Any) -> None:
     forward = block.narrow.forward
     block.narrow.forward = lambda x: forward(x).sin()
 
 
-CHANGES: dict[str, Callable[[nn.Module], object]] = {
+CHANGES: dict[str, Callable[[Any], object]] = {
     "forward hook on the layer": lambda b: b.narrow.register_forward_hook(lambda m, i, out: 3 * out),
     "hook before the layer": lambda b: b.narrow.register_forward_pre_hook(lambda m, i: (i[0].sin(),)),
     "forward hook on the block": lambda b: b.register_forward_hook(lambda m, i, out: out.sin()),
@@ -102,7 +103,7 @@ CHANGES: dict[str, Callable[[nn.Module], object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 @pytest.mark.parametrize("where", [0, 2])
 @pytest.mark.parametrize("change", CHANGES)
 def test_where_it_would_be_inexact_it_is_not_taken(change, where, shortcuts):
@@ -117,7 +118,7 @@ def test_where_it_would_be_inexact_it_is_not_taken(change, where, shortcuts):
 
 @pytest.fixture
 def global_hook() -> Iterator[None]:
-    def halve(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
+    def halve(module: nn.Module, inputs: object, output: Tensor) -> Any:
         return output / 2 if isinstance(module, nn.Linear) else None
 
     handle = torchs.register_module_forward_hook(halve)

@@ -1,6 +1,8 @@
 """Small chains with batches, what a call leaves in .grad, and how gradients are compared."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ from fgrad.gradients.estimators import coefficients, draw
 from fgrad.gradients.perturbation import Perturbation
 from fgrad.problems import models
 
-ALL_FOUR = [(p, m) for p in ("activations", "weights") for m in ("sim", "fwad")]
+ALL_FOUR: list[tuple[Any, Any]] = [
+    (p, m) for p in ("activations", "weights") for m in ("sim", "fwad")
+]
 FROG, MEAN = APPROACHES["frog"], APPROACHES["fg-mean"]
 
 
@@ -56,30 +60,36 @@ def batch(
     return x, torch.randint(classes, (size,), generator=g)
 
 
-def gradients(net: nn.Sequential, x: Tensor, y: Tensor, k: int | None, approach: Approach = FROG, seed: int = 0, **options) -> list[Tensor]:  # fmt: skip
+def gradients(net: nn.Sequential, x: Tensor, y: Tensor, k: int | None, approach: Approach = FROG, seed: int = 0, **options: Any) -> list[Tensor]:  # fmt: skip
     """What one call leaves in .grad; explicit tangents unless told otherwise."""
     options = {"sampling": "explicit"} | options
     for parameter in net.parameters():
         parameter.grad = None
     Perturbation(net, approach, k, torch.Generator().manual_seed(seed), **options)(x, y)
-    return [p.grad.clone() for p in net.parameters() if p.requires_grad]
+    return [gradient.clone() for gradient in left(net)]
 
 
-def true_gradients(net: nn.Sequential, x: Tensor, y: Tensor) -> list[Tensor]:
+def left(net: nn.Module) -> list[Tensor]:
+    """What is in .grad: of every parameter that is trained."""
+    found = []
+    for parameter in net.parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None
+            found.append(parameter.grad)
+    return found
+
+
+def true_gradients(net: nn.Module, x: Any, y: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(cross_entropy(net(x), y), list(net.parameters())))
 
 
 def activation_gradients(net: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
     """Of the mean loss, for the concatenated outputs of all blocks of each sample: [B, n]."""
-    outputs = []
+    outputs: list[Tensor] = []
     for block in net:
-        x = block(x)
-        x.retain_grad()
-        outputs.append(x)
-    cross_entropy(x, y).backward()
-    found = torch.cat([a.grad.flatten(1) for a in outputs], 1)
-    net.zero_grad()
-    return found
+        outputs.append(block(outputs[-1] if outputs else x))
+    found = torch.autograd.grad(cross_entropy(outputs[-1], y), outputs)
+    return torch.cat([gradient.flatten(1) for gradient in found], 1)
 
 
 def same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-9) -> None:
@@ -92,8 +102,9 @@ def same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-9) -
 
 
 def differ(found: list[Tensor], expected: list[Tensor]) -> bool:
-    largest = max(t.abs().max() for t in expected)
-    return max((a - b).abs().max() for a, b in zip(found, expected, strict=True)) > 1e-4 * largest
+    largest = max(float(t.abs().max()) for t in expected)
+    off = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
+    return off > 1e-4 * largest
 
 
 def published(name: str) -> tuple[nn.Sequential, Tensor, Tensor]:
@@ -116,8 +127,11 @@ def name_of(approach: Approach) -> str:
 
 def dropping() -> nn.Sequential:
     net = small()
-    net[0].append(nn.Dropout(0.5))
-    net[1].insert(1, nn.AlphaDropout(0.3))
+    first, second = net[0], net[1]
+    assert isinstance(first, nn.Sequential)
+    assert isinstance(second, nn.Sequential)
+    first.append(nn.Dropout(0.5))
+    second.insert(1, nn.AlphaDropout(0.3))
     return net
 
 
@@ -125,10 +139,16 @@ class Largest(TorchDispatchMode):
     """The most entries of any tensor that an operation makes, and how many forward passes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.numel = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         result = func(*args, **kwargs or {})
         for one in result if isinstance(result, tuple | list) else (result,):
             # a broadcast view takes no memory

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 PAPER = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 
-def changed(path: str, value: object) -> dict:
+def changed(path: str, value: object) -> dict[str, Any]:
     """The paper's configuration with one key set."""
-    copied = copy.deepcopy(PAPER)
+    copied: dict[str, Any] = copy.deepcopy(PAPER)
     *way, last = path.split(".")
     target = copied
     for key in way:
@@ -24,7 +25,7 @@ def changed(path: str, value: object) -> dict:
     return copied
 
 
-def refused(values: dict, directory: Path = ROOT / "config") -> list[str]:
+def refused(values: dict[str, Any], directory: Path = ROOT / "config") -> list[str]:
     """The lines by which a configuration is refused."""
     with pytest.raises(ConfigError) as caught:
         runs.load(values, directory)

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,10 +54,10 @@ def idx(values: np.ndarray) -> bytes:
 
 
 def mat(images: np.ndarray, labels: np.ndarray) -> bytes:
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # savemat is typed for paths
     labels = np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]
     scipy.io.savemat(file, {"X": images.transpose(2, 3, 1, 0), "y": labels})
-    return file.getvalue()
+    return bytes(file.getvalue())
 
 
 def batch(images: np.ndarray, labels: np.ndarray) -> bytes:
@@ -76,8 +77,8 @@ def tar(files: dict[str, bytes], folder: str = "cifar-10-batches-py/") -> bytes:
 def contents(name: str, parts: dict[str, np.ndarray]) -> dict[str, bytes]:
     images, labels = ((parts[f"train_{key}"], parts[f"test_{key}"]) for key in ("images", "labels"))
     if name == "svhn":
-        files = ("train_32x32.mat", "test_32x32.mat")
-        return dict(zip(files, map(mat, images, labels), strict=True))
+        mats = ("train_32x32.mat", "test_32x32.mat")
+        return dict(zip(mats, map(mat, images, labels), strict=True))
     if name == "cifar10":
         five = zip(np.array_split(images[0], 5), np.array_split(labels[0], 5), strict=True)
         files = {f"data_batch_{i}": batch(*each) for i, each in enumerate(five, 1)}

@@ -1,7 +1,10 @@
 """Networks of every kind that users bring, each a chain with a batch: what the matrix is made of."""
 
+# mypy: no-warn-return-any
+
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +47,7 @@ def words(*middle: nn.Module) -> nn.Sequential:
 
 def with_dropout() -> nn.Sequential:
     transposed = Of(lambda x, drop: drop(x.mT).mT, nn.Dropout(0.5))
-    net = words(
+    net: Any = words(
         transposed, nn.Dropout(0.3), nn.LayerNorm(4), nn.AlphaDropout(0.2), nn.Dropout1d(0.2)
     )
     net[0].insert(0, nn.Dropout(0.2))
@@ -69,14 +72,14 @@ def embedding(max_norm: float | None = None) -> nn.Sequential:
 
 
 def tied() -> nn.Sequential:
-    net = dense(nn.Linear(5, 5), nn.Tanh())
+    net: Any = dense(nn.Linear(5, 5), nn.Tanh())
     net.insert(1, nn.Sequential(nn.Linear(5, 5), nn.Tanh()))
     net[2][0].weight = net[1][0].weight
     return net
 
 
 def pruned() -> nn.Sequential:
-    net = dense(nn.Linear(5, 5), nn.Tanh())
+    net: Any = dense(nn.Linear(5, 5), nn.Tanh())
     prune.random_unstructured(net[1][0], "weight", amount=0.4)
     return net
 
@@ -105,11 +108,15 @@ class Rounding(torch.autograd.Function):
 class Counting(nn.Module):
     """Buffers and attributes that a module changes itself."""
 
+    mean: Tensor
+    seen: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(5))
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
-        self.calls, self.sizes = 0, []
+        self.calls = 0
+        self.sizes: list[int] = []
 
     def forward(self, x: Tensor) -> Tensor:
         self.seen += 1
@@ -163,7 +170,7 @@ def checkpointed(reentrant: bool) -> nn.Sequential:
 
 
 def compiled() -> nn.Sequential:
-    net = dense(nn.Linear(5, 5), nn.Tanh())
+    net: Any = dense(nn.Linear(5, 5), nn.Tanh())
     net[1] = torch.compile(net[1], backend="aot_eager")
     return net
 
@@ -233,7 +240,9 @@ def batch(net: nn.Sequential, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     parts = list(net.modules())
     if any(isinstance(part, nn.Embedding) for part in parts):
         return torch.randint(7, (B, 3), generator=g), y
-    shape = (1, 4, 4) if any(isinstance(part, nn.Conv2d) for part in parts) else (4,)
+    shape: tuple[int, ...] = (
+        (1, 4, 4) if any(isinstance(part, nn.Conv2d) for part in parts) else (4,)
+    )
     if isinstance(net[-1], nn.Sequential) and len(shape) == 1:
         shape = (3, 4)
     return torch.randn(B, *shape, generator=g, dtype=torch.float64).to(dtype), y

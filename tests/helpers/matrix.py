@@ -5,13 +5,14 @@
 
 import copy
 import re
-import warnings
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from chains import left
 from kinds import KINDS, made
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -46,7 +47,8 @@ def projected(v: Tensor, g: Tensor) -> Tensor:
     if len(v) >= v.shape[1]:
         return g
     basis = torch.linalg.svd(v.double(), full_matrices=False)[2]
-    return (g.double() @ basis.mT @ basis).to(g.dtype)
+    projection: Tensor = g.double() @ basis.mT @ basis
+    return projection.to(g.dtype)
 
 
 def reference(net: nn.Sequential, x: Tensor, y: Tensor, k: int, perturb: str) -> list[Tensor]:
@@ -88,17 +90,17 @@ def drawn(k: int, n: int, like: Tensor) -> Tensor:
     return draw(FROG, (k, n), torch.Generator(like.device).manual_seed(0), dtype=like.dtype)
 
 
-def state(net: nn.Module) -> list[object]:
+def state(net: nn.Module) -> list[Any]:
     """Buffers, counters, weights, and where the generators stand."""
     counters = [getattr(m, name, None) for m in net.modules() for name in ("calls", "sizes")]
     buffers = [b.clone() for b in net.buffers()]
-    numpys = np.random.get_state()[1].copy()
+    numpys = np.random.get_state(legacy=False)["state"]["key"].copy()
     weights = [p.detach().clone() for p in net.parameters()]
     random = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
     return [*buffers, *weights, *random, numpys, copy.deepcopy(counters)]
 
 
-def alike(a: list[object], b: list[object], tolerance: float) -> bool:
+def alike(a: list[Any], b: list[Any], tolerance: float) -> bool:
     for one, other in zip(a, b, strict=True):
         if isinstance(one, Tensor) and one.is_floating_point():
             if not torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True):
@@ -127,29 +129,25 @@ def cell(
     net, x, y = made(kind, dtype, device)
     net.train(training)
     g = torch.Generator(device).manual_seed(0)
-    options = {"perturb": perturb, "mode": mode, "sampling": "explicit"}
+    options: dict[str, Any] = {"perturb": perturb, "mode": mode, "sampling": "explicit"}
     seeded()
     before = state(net)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            asked = Perturbation(net, FROG, 1, g, **options)
-            n = asked.n(x, y)
-            if training:
-                asked.true_gradient(x, y)
-            assert alike(before, state(net), 0), "measuring left a trace"
-            k = 2 * n if enough else 3
-            Perturbation(net, FROG, k, g, **options)(x, y)
+        asked = Perturbation(net, FROG, 1, g, **options)
+        n = asked.n(x, y)
+        if training:
+            asked.true_gradient(x, y)
+        assert alike(before, state(net), 0), "measuring left a trace"
+        k = 2 * n if enough else 3
+        Perturbation(net, FROG, k, g, **options)(x, y)
     except ValueError as error:
         assert "\n" not in str(error)
         return Cell(refused=str(error))
-    found = [p.grad for p in net.parameters() if p.requires_grad]
+    found = left(net)
     after = state(net)
     plain, x, y = made(kind, dtype, device)
     plain.train(training)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = reference(plain, x, y, k, perturb)
+    expected = reference(plain, x, y, k, perturb)
     assert alike(after, state(plain), 1e-5), "a step left another state than a plain pass"
     largest = max(float(one.abs().max()) for one in expected)
     return Cell(

@@ -104,4 +104,4 @@ def values(path: Path) -> pd.DataFrame:
 
 
 def found(path: Path) -> float:
-    return parquet.provenance(path)["found"]["lr"]
+    return float(parquet.provenance(path)["found"]["lr"])

@@ -4,6 +4,8 @@
 it errs, and how often it finds what is there, to docs/paper/power.md: the test of the tests.
 """
 
+# mypy: no-warn-return-any
+
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -53,7 +55,12 @@ def trainings(rng: Rng, lost: Callable[[int, str, int | None], float], networks:
         for gradient, k in APPROACHES:
             for seed in range(seeds):
                 value = lost(n, gradient, k) + shared[seed] + 0.02 * rng.standard_normal()
-                row = {"model": model, "width": width, "dataset": dataset, "gradient": gradient}
+                row: dict[str, Any] = {
+                    "model": model,
+                    "width": width,
+                    "dataset": dataset,
+                    "gradient": gradient,
+                }
                 row |= {"k": k, "n": n, "seed": seed, "log_train_loss": value, "tuned": False}
                 row |= {
                     "test_accuracy": 1 - (value + 2) / 10,
@@ -82,7 +89,12 @@ def qualities(rng: Rng, off: Callable[[str, int, int], float] = lambda a, n, k: 
                         factor *= (angle / 90) ** tilt
                     exact = n == 1 or (aggregation == "projection" and n <= k)
                     spread = 0.0 if exact else 0.7 * n**-0.5
-                    row = {"n": n, "k": k, "aggregation": aggregation, "normalized": False}
+                    row: dict[str, Any] = {
+                        "n": n,
+                        "k": k,
+                        "aggregation": aggregation,
+                        "normalized": False,
+                    }
                     row |= {"angle_deg": angle, "count": count, "true_norm_mean": n**0.5}
                     values = {"cosine": (cosine, spread), "dot": (float(n), n * (2 / k) ** 0.5)}
                     square = float(laws.mean_squared_ratio(n, k))
@@ -179,11 +191,11 @@ def at_angles(step: float) -> Callable[[Rng], pd.DataFrame]:
     """fg-mean's descents, that end lower the wider the angle."""
 
     def make(rng: Rng) -> pd.DataFrame:
-        parts = [
-            descents(rng, lambda f, n, g, k, a=a: -1.0 - step * a, ("sphere",), (64,), 15.0 * a)
-            for a in range(1, 7)
-        ]
-        return pd.concat(parts, ignore_index=True)
+        def part(a: int) -> pd.DataFrame:
+            left = -1.0 - step * a
+            return descents(rng, lambda f, n, g, k: left, ("sphere",), (64,), 15.0 * a)
+
+        return pd.concat([part(a) for a in range(1, 7)], ignore_index=True)
 
     return make
 
@@ -312,4 +324,5 @@ def main(path: Path = Path("docs/paper/power.md"), repeats: int = 400) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]), *map(int, sys.argv[2:3]))
+    given: list[Any] = [*map(Path, sys.argv[1:2]), *map(int, sys.argv[2:3])]
+    main(*given)

@@ -41,9 +41,10 @@ def seen(bound: Sequence[str]) -> list[str]:
 
 def simulate(bound: Sequence[str]) -> None:
     """Let torch believe in GPUs; nothing can be computed on them."""
-    torch.cuda.device_count = lambda: len(seen(bound))
-    torch.cuda.get_device_properties = lambda number: SimpleNamespace(uuid=seen(bound)[number])
-    torch.cuda.get_device_name = lambda device: "Simulated"
+    cuda: Any = torch.cuda
+    cuda.device_count = lambda: len(seen(bound))
+    cuda.get_device_properties = lambda number: SimpleNamespace(uuid=seen(bound)[number])
+    cuda.get_device_name = lambda device: "Simulated"
 
 
 def images() -> Data:
@@ -83,6 +84,7 @@ def train(
         told.recv()
         return images()
 
-    training.load = load
+    jobs: Any = training
+    jobs.load = load
     done = training.compute(TrainRun(**FEW | options), Context(told.send))
     told.send(done.facts | {"losses": done.columns["val_loss"].tolist()})

@@ -1,6 +1,7 @@
 """Summaries of the shape that the paper's scale gives, with made-up numbers, for tables."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ INTEGERS = {"n": "Int64", "k": "Int64", "width": "Int64"}
 
 
 def _described(
-    rows: list[dict], values: dict[str, tuple[float, float]], seed: int = 0
+    rows: list[Any], values: dict[str, tuple[float, float]], seed: int = 0
 ) -> pd.DataFrame:
     """Each value log-uniform between two bounds, with a deviation of 10⁻³ to 1 times it."""
     frame = pd.DataFrame(rows).astype({k: v for k, v in INTEGERS.items() if k in rows[0]})
@@ -97,7 +98,8 @@ def search(of: pd.DataFrame) -> pd.DataFrame:
     """What a search for each of these rows found."""
     frame = of.assign(published=of["lr"] * 1.1, loss=0.01234567, within=4, tried=100, edge="")
     frame = frame.assign(widened=False, minimum=0.0, start=1.0, selected=True)
-    frame.loc[frame.index[::9], ["edge", "widened"]] = ["high", True]
+    frame.loc[frame.index[::9], "edge"] = "high"
+    frame.loc[frame.index[::9], "widened"] = True
     return frame
 
 

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from fgrad.errors import ConfigError
 from fgrad.gradients.approach import APPROACHES
 from fgrad.options.networks import TrainRun
 
-PLAIN = {"model": "fc", "width": 16, "gradient": "frog", "k": 4, "lr": 0.05, "epochs": 3}
+PLAIN = dict[str, Any](model="fc", width=16, gradient="frog", k=4, lr=0.05, epochs=3)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +59,10 @@ def test_wrong_options_say_what_is_allowed(change, message):
 
 
 def test_options_are_frozen_and_survive_json():
-    r = TrainRun(**PLAIN, approach=APPROACHES["frog"], chunk=3)
+    r = TrainRun(**PLAIN | {"approach": APPROACHES["frog"]}, chunk=3)
     assert TrainRun.model_validate_json(r.model_dump_json()) == r
     with pytest.raises(ValidationError):
-        r.lr = 1
+        r.lr = 1  # type: ignore[misc]
 
 
 def test_torch_is_not_imported_for_the_options():

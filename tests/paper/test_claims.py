@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,7 @@ def test_every_claim_has_a_breaker():
 
 def compared_frame(worse: int, rows: int = 80) -> pd.DataFrame:
     frame = pd.DataFrame({"function": "sphere", "n": range(rows), "gradient": "bp"})
-    constant = {"degenerate": False, "verdict": "equal", "found_lr": 0.2, "published_lr": 0.1}
+    constant = dict[str, Any](degenerate=False, verdict="equal", found_lr=0.2, published_lr=0.1)
     constant |= {"found_diverged": 0, "published_diverged": 0}
     constant |= {"ratio": 1.3, "ratio_low": 1.1, "ratio_high": 1.5}
     constant |= {"found_low": -3.0, "published_high": -3.0}

@@ -55,9 +55,10 @@ def test_what_is_named_exists(reference):
 
 
 def test_summaries_that_are_named_exist():
-    for one in (*FIGURES, *TABLES, *CLAIMS, *BESIDE):
+    shown: list[Any] = [*FIGURES, *TABLES, *CLAIMS]
+    for one in (*shown, *BESIDE):
         assert set(one.of) <= contents.SUMMARIES.keys(), one.name
-    used = {name for one in (*FIGURES, *TABLES, *CLAIMS) for name in one.of}
+    used = {name for one in shown for name in one.of}
     tables_of_rates = {one.name for one in SUMMARIES if one.rates}
     assert contents.SUMMARIES.keys() == used | tables_of_rates
     for one in SUMMARIES:
@@ -154,6 +155,7 @@ def facts(**values: Any) -> dict[str, dict[str, str]]:
 def captions() -> Iterator[tuple[str, str]]:
     """Names of figures and tables with their captions at the paper's scale."""
     for section in SECTIONS:
+        one: Any
         for one in (*section.figures, *section.tables):
             yield one.name, one.caption_of(facts()[section.name])
 
@@ -177,6 +179,7 @@ def test_tables_have_room_for_metrics_that_may_be_entered():
 def test_captions_follow_the_rates():
     searched = facts(learning_rates="searched")
     for section in SECTIONS:
+        one: Any
         for one in (*section.figures, *section.tables):
             if "{rates}" in one.caption:
                 assert "published learning rates" in one.caption_of(facts()[section.name])

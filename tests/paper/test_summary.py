@@ -1,6 +1,7 @@
 """Summaries and statistics against values by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from fgrad.paper.evidence import stats
 from fgrad.paper.evidence.welch import welch
 from fgrad.store import parquet, schemas
 
-RUN = {"function": "sphere", "n": 4, "gradient": "fg-mean", "k": 2, "lr": 0.05, "steps": 40}
+RUN = dict[str, Any](function="sphere", n=4, gradient="fg-mean", k=2, lr=0.05, steps=40)
 SOURCES = ("found", "published")
 
 
@@ -103,12 +104,12 @@ def test_curves_keep_the_last_value_of_a_stalled_seed(tmp_path):
     assert curve["value_mean"].iloc[-1] == pytest.approx(lasts.mean())
 
 
-def network(path: Path, seed: int, losses: list[float], stop: str, k: int | None = 4) -> str:
+def network(path: Path, seed: int, values: list[float], stop: str, k: int | None = 4) -> str:
     """A training run with these validation losses; its training loss is a tenth of them."""
-    losses = np.array(losses)
-    constant = {"experiment": "sota", "model": "vit", "width": None, "dataset": "mnist"}
+    losses = np.array(values)
+    constant = dict[str, Any](experiment="sota", model="vit", width=None, dataset="mnist")
     constant |= {"gradient": "frog" if k else "bp", "k": k, "lr": 0.1, "seed": seed}
-    columns = {"epoch": np.arange(len(losses)), "val_loss": losses, "test_loss": 2 * losses}
+    columns = dict[str, Any](epoch=np.arange(len(losses)), val_loss=losses, test_loss=2 * losses)
     columns |= {f"{part}_accuracy": np.exp(-losses) for part in ("train", "val", "test")}
     columns |= {"train_loss": losses / 10, "train_seconds": 3.0 * (columns["epoch"] > 0)}
     columns |= {"eval_seconds": np.full(len(losses), 1.0)}
@@ -265,7 +266,7 @@ def test_networks_are_compared_by_their_lowest_validation_loss(
     paths = []
     for source, level in (("found", 0.5), ("published", 1.0)):
         for seed in range(5):
-            losses = np.array([2.3, level + 0.01 * seed, 2.0])
+            losses: Any = np.array([2.3, level + 0.01 * seed, 2.0])
             columns = dict.fromkeys(schemas.NETWORKS, losses)
             columns |= {"experiment": "fc", "model": "fc", "width": 4, "dataset": "mnist5k"}
             columns |= {"gradient": "frog", "k": 2, "lr": level / 10, "seed": seed}

@@ -3,6 +3,8 @@
 import doctest
 import io
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,7 +105,7 @@ def test_accuracy_and_seconds_stand_side_by_side():
     mean, std = 100 * frame["test_accuracy_mean"][0], 100 * frame["test_accuracy_std"][0]
     assert first.iloc[1] == digits.plus_minus(mean, std)
     assert first.iloc[2] == digits.number(frame["train_seconds_mean"][0], 3)
-    assert shown.iloc[5, 1].endswith(" (1/3 diverged)")
+    assert str(shown.iloc[5, 1]).endswith(" (1/3 diverged)")
     assert table.data["test_accuracy_percent_mean"][0] == pytest.approx(mean)
 
 
@@ -118,7 +120,7 @@ def test_published_accuracy_stands_beside_ours():
     table = networks.accuracy(summaries.fc(), published=rows)
     shown = table.shown.set_index("gradient")["FC 1,024, MNIST published"]
     assert shown[["bp", "frog, k = 16", "frog, k = 2"]].tolist() == ["91", "91.0 ± 0.2", ""]
-    assert [one for one in table.shown if one.endswith("published")] == [shown.name]
+    assert [one for one in table.shown.columns if one.endswith("published")] == [shown.name]
     known = table.data.dropna(subset="published_test_accuracy_percent_mean")
     assert known["published_test_accuracy_percent_count"].fillna(0).tolist() == [0, 3]
     assert known["width"].tolist() == [1024, 1024]
@@ -162,7 +164,7 @@ def descents(tmp_path_factory):
     paths = []
     for n in (1, 2):
         for gradient, k in (("bp", None), ("frog", 2)):
-            run = {"function": "rosenbrock", "n": n, "gradient": gradient, "k": k, "lr": 0.001}
+            run = dict[str, Any](function="rosenbrock", n=n, gradient=gradient, k=k, lr=0.001)
             paths.append(str(tmp_path_factory.mktemp("runs") / "run.parquet"))
             jobs.carry_out(FunctionRun(**run, seeds=(0, 1), steps=60), paths[-1])
     return summary.functions(paths)
@@ -191,13 +193,13 @@ def test_stops_keep_them(descents):
 
 
 def test_found():
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"selected": False},
         {"selected": True},
         {"selected": True, "edge": "high", "widened": True},
         {"selected": True, "start": 0.0},
     ]
-    common = {"function": "sphere", "n": 2, "angle_deg": None, "gradient": "frog", "k": 4}
+    common = dict[str, Any](function="sphere", n=2, angle_deg=None, gradient="frog", k=4)
     common |= {"lr": 0.1, "published": 0.2, "loss": 3.0, "within": 4, "tried": 100, "edge": ""}
     common |= {"widened": False, "minimum": 0.0, "start": 8.0}
     table = searches.found(pd.DataFrame([common | row for row in rows]))
@@ -208,20 +210,22 @@ def test_found():
 
 
 def test_comparison():
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"verdict": "equal", "ratio": 1.02, "ratio_low": 0.9, "ratio_high": 1.2},
         {"verdict": "worse", "found_diverged": 2},
         {"verdict": "worse", "found_diverged": 5, "found_mean": None},
         {"verdict": "unpublished", "published_lr": None, "published_mean": None},
         {"verdict": "equal", "degenerate": True},
     ]
-    common = {"function": "sphere", "n": 2, "angle_deg": None, "gradient": "frog", "k": 4}
+    common = dict[str, Any](function="sphere", n=2, angle_deg=None, gradient="frog", k=4)
     common |= {"ratio": None, "ratio_low": None, "ratio_high": None, "degenerate": False}
     for side in ("found", "published"):
         common |= {f"{side}_lr": 0.1, f"{side}_mean": 2.0, f"{side}_std": 0.5}
         common |= {f"{side}_diverged": 0}
     frame = pd.DataFrame([common | row for row in rows])
-    numbers = [name for name in frame if name.endswith(("_lr", "_mean", "_low", "_high", "ratio"))]
+    numbers = [
+        name for name in frame.columns if name.endswith(("_lr", "_mean", "_low", "_high", "ratio"))
+    ]
     table = searches.comparison(frame.astype(dict.fromkeys(numbers, float)))
     shown = table.shown
     assert shown["found reaches"].tolist() == [
@@ -238,9 +242,9 @@ def test_comparison():
 )
 def test_the_csv_holds_numbers_alone(tmp_path, make):
     table = make(summaries.functions())
-    paths = [str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex")]
-    write(table, *paths, caption="Words.")
-    found = pd.read_csv(paths[0])
+    csv, markdown, tex = (str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex"))
+    write(table, csv, markdown, tex, "Words.")
+    found = pd.read_csv(csv)
     texts = {name for name in found if not pd.api.types.is_numeric_dtype(found[name])}
     assert texts == {"function", "gradient"}
     for name in set(found) - texts:
@@ -253,9 +257,10 @@ def test_three_formats(tmp_path):
         Column("a_b", ("x", "y"), names=True, text=True),
         Column("k", ("1 ± 2", "")),
     )
-    paths = [str(tmp_path / f"one_name.{kind}") for kind in ("csv", "md", "tex")]
-    write(Table(data, columns), *paths, caption="Of ``a_b``: *5 %* ± 1.", note="Older (ab).")
-    csv, markdown, latex = (open(path, encoding="utf-8").read() for path in paths)
+    first, second, third = (str(tmp_path / f"one_name.{kind}") for kind in ("csv", "md", "tex"))
+    paths = first, second, third
+    write(Table(data, columns), *paths, "Of ``a_b``: *5 %* ± 1.", "Older (ab).")
+    csv, markdown, latex = (Path(path).read_text(encoding="utf-8") for path in paths)
     assert csv == "a_b,k,m\nx,1,0.5\ny,,inf\n"
     assert "| x     | 1 ± 2 |" in markdown
     assert markdown.endswith("\n\nOlder (ab).\n")

@@ -5,6 +5,7 @@ import time
 import pytest
 from configurations import changed, refused
 
+from fgrad.errors import ConfigError
 from fgrad.plan import bounds
 
 
@@ -61,5 +62,5 @@ def test_job_size_1(monkeypatch):
 
 def test_the_papers_configuration_is_far_from_it():
     bounds.refuse_many("config", jobs=bounds.JOBS)
-    with pytest.raises(bounds.ConfigError):
+    with pytest.raises(ConfigError):
         bounds.refuse_many("config", jobs=bounds.JOBS + 1)

@@ -27,7 +27,7 @@ def test_what_is_refused(monkeypatch, asked, found, message):
         assert found is not None
         return subprocess.CompletedProcess([], 0 if found else 1, stdout=f"{found}\n", stderr="")
 
-    monkeypatch.setattr(devices.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     if message is None:
         devices.refuse_absent(asked)
         return

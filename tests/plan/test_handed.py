@@ -10,6 +10,7 @@ from snakemake.cli import parse_config
 from fgrad.errors import ConfigError
 from fgrad.plan import handed
 from fgrad.plan.runs import load
+from fgrad.store import identity
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +48,7 @@ def test_another_configuration_does_not_touch_it(loaded):
 @pytest.mark.parametrize("digest", ["12345678901234e5", "0034567890123456", "1234567890e12345"])
 def test_snakemake_reads_the_name_as_it_is(loaded, monkeypatch, digest):
     """Among digits an e makes a number."""
-    monkeypatch.setattr(handed.identity, "digest", lambda text: digest)
+    monkeypatch.setattr(identity, "digest", lambda text: digest)
     name = handed.hand(*loaded)
     assert parse_config([f"{handed.KEY}={name}"]) == {handed.KEY: name}
 

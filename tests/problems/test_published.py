@@ -3,6 +3,8 @@
 import errno
 import gzip
 import os
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from images import python, refused, same, snapshot, tar
 from fgrad.errors import ConfigError
 from fgrad.problems import data, published
 from fgrad.problems.registry import DATASETS, PUBLISHED
+from fgrad.store import downloads
 
 
 def test_the_table_is_torchvisions():
@@ -315,7 +318,7 @@ def test_a_mirror_may_recover(fake, mirrors, tmp_path, monkeypatch):
         if seconds == 10:
             (tmp_path / "away").rename(first)
 
-    monkeypatch.setattr(published.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     published.fetch("svhn", tmp_path / "data")
     assert pauses == [0, 5, 10, 0]
     assert same(published.read("svhn", tmp_path / "data"), made.tensors)
@@ -341,7 +344,7 @@ def test_a_full_disk_is_no_fault_of_a_mirror(code, fake, mirrors, tmp_path, monk
         yield b"half"
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(published.downloads, "received", full)
+    monkeypatch.setattr(downloads, "received", full)
     message = refused(published.fetch, "mnist", tmp_path / "data", log.append)
     target = tmp_path / "data" / "mnist" / "train-images-idx3-ubyte.gz"
     assert message == f"{target}: cannot be written: {os.strerror(code)}"
@@ -361,7 +364,7 @@ def test_a_full_folder_for_temporary_files_is_no_fault_of_the_data(
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(published.archives.shutil, "copyfileobj", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     assert "cannot be written: No space left on device" in refused(call, "mnist", folder)
     assert snapshot(folder) == before
 

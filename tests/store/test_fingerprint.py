@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -328,12 +329,11 @@ def test_fields_that_another_python_adds_do_not_count(package, monkeypatch):
     before = again(BEGIN)
     parse = ast.parse
 
-    def newer(text: str, **options: str) -> ast.AST:
-        tree = parse(text, **options)
+    def newer(text: str, **options: Any) -> ast.AST:
+        tree: ast.AST = parse(text, **options)
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                node._fields = (*node._fields, "added", "listed")
-                node.added, node.listed = None, []
+                vars(node).update(_fields=(*node._fields, "added", "listed"), added=None, listed=[])
         return tree
 
     monkeypatch.setattr(ast, "parse", newer)
@@ -453,6 +453,7 @@ def test_a_number_in_any_definition_that_counts_changes_the_fingerprint(on_copy)
     tried = 0
     for home, name in sorted(closure(kind)):
         path = module.path_of(home)
+        assert path is not None
         text = path.read_text()
         lines = text.splitlines(keepends=True)
         found = [

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import matplotlib.figure
 import optuna
@@ -55,8 +56,10 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "result": lambda folder: parquet.write(folder / "r", {"x": pa.int64()}, {"x": MANY}),
     "summary": lambda folder: summary.write(FRAME, str(folder / "s"), {}),
     "table": lambda folder: table.write(
-        table.Table(FRAME[:3000], table.named(FRAME[:3000], ["a"])),
-        *(str(folder / name) for name in ("t.csv", "t.md", "t.tex")),
+        table.Table(FRAME[:3000], tuple(table.named(FRAME[:3000], ["a"]))),
+        str(folder / "t.csv"),
+        str(folder / "t.md"),
+        str(folder / "t.tex"),
         caption="c",
     ),
     "rates": lambda folder: rates.write_table(folder / "l.csv", FOUND),
@@ -121,7 +124,7 @@ def test_every_writer_says_what_the_file_system_says(name, code, tmp_path, monke
     assert not [one for one in os.listdir(tmp_path) if one.endswith(".part")]
 
 
-SPHERE = {"function": "sphere", "n": 4, "gradient": "frog", "k": 2, "steps": 5}
+SPHERE: dict[str, Any] = {"function": "sphere", "n": 4, "gradient": "frog", "k": 2, "steps": 5}
 SEARCH = FunctionSearch(**SPHERE, evaluations=8, repeats=2)
 
 
@@ -191,7 +194,7 @@ def test_a_training_goes_on_without_a_checkpoint_and_its_words(full):
         else:
             (full / "filling").unlink(missing_ok=True)
 
-    fc = {"model": "fc", "width": 64, "reduce": 16, "gradient": "frog", "k": 2, "epochs": 2}
+    fc = dict[str, Any](model="fc", width=64, reduce=16, gradient="frog", k=2, epochs=2)
     jobs.carry_out(TrainRun(**fc, lr=0.1, device="cpu", batch=500), full / "r", Context(say))
     assert any("going on without this checkpoint" in line for line in said)
     assert os.listdir(full) == ["r"]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +24,8 @@ from fgrad.store.identity import (
     found_rate,
 )
 
-RUN = {"function": "sphere", "n": 4, "gradient": "frog", "k": 2, "lr": 0.1, "seeds": [0, 1]}
-TASK = {"model": "fc", "width": 16, "gradient": "frog", "k": 4}
+RUN = dict[str, Any](function="sphere", n=4, gradient="frog", k=2, lr=0.1, seeds=[0, 1])
+TASK: dict[str, Any] = {"model": "fc", "width": 16, "gradient": "frog", "k": 4}
 CODE = "0123456789abcdef"
 
 
@@ -45,7 +46,7 @@ def asked(path: Path, search: Path | None = None, kind: type = FunctionRun, **ch
     run = FunctionRun(**RUN | changes).model_dump(mode="json")
     if search is not None:
         del run["lr"]
-    return wanted(path, kind, run, (CODE, "of-no-script"), search and str(search))
+    return wanted(path, kind, run, (CODE, "of-no-script"), str(search) if search else None)
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_an_option_that_was_added_later_has_its_default(path):
     [
         (FunctionRun(**RUN).model_dump(mode="json") | {"momentum": 0.9}, FunctionRun),
         ({"n": 4}, FunctionRun),
-        (QualityRun(n=[4]).model_dump(mode="json"), FunctionRun),
+        (QualityRun(n=(4,)).model_dump(mode="json"), FunctionRun),
         (FunctionRun(**RUN).model_dump(mode="json") | {"function": "gone"}, FunctionRun),
         ({"function": 3}, FunctionRun),
     ],

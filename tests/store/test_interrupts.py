@@ -74,5 +74,5 @@ def test_a_training_that_is_told_to_end_goes_on_where_it_was(tmp_path, told, min
     assert int(said.split("resumed after epoch ")[1].split("\n")[0]) >= 5
     whole.communicate(timeout=100)
     frames = [parquet.read(tmp_path / name / "r.parquet") for name in "ab"]
-    timed = [column for column in frames[0] if column.endswith("_seconds")]
+    timed = [column for column in frames[0].columns if column.endswith("_seconds")]
     assert frames[0].drop(columns=timed).equals(frames[1].drop(columns=timed))

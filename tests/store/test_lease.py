@@ -30,7 +30,8 @@ def holder(path: Path, seconds: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", HOLDER, str(path), str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "at work\n"
+    with process.stdout:
+        assert process.stdout.readline() == "at work\n"
     return process
 
 
@@ -113,11 +114,11 @@ def test_a_refresh_that_failed_for_long_ends_nothing(tmp_path, monkeypatch):
     """A file system that was away has come back, and nobody else was there."""
     monkeypatch.setattr(lease, "SECONDS", 0.6)
     monkeypatch.setattr(lease, "LOOK", 0.0)
-    path, touch = tmp_path / "r.parquet", filelock._lease.touch
+    path, refreshed = tmp_path / "r.parquet", vars(filelock._lease)["touch"]
     with lease.alone(path) as check:
         monkeypatch.setattr(filelock._lease, "touch", fail)
         time.sleep(1.5)
-        monkeypatch.setattr(filelock._lease, "touch", touch)
+        monkeypatch.setattr(filelock._lease, "touch", refreshed)
         before = lease.lease_of(path).stat().st_mtime_ns
         check()
         assert lease.lease_of(path).stat().st_mtime_ns > before

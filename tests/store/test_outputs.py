@@ -11,6 +11,7 @@ import pytest
 from fgrad import jobs
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
+from fgrad.options.networks import TrainRun
 from fgrad.store import files, lease, parquet
 from fgrad.store.checkpoints import Checkpoint
 from fgrad.store.context import ALONE, Context
@@ -28,7 +29,8 @@ def put(kind: str, path: Path) -> None:
     elif kind == "FIFO":
         os.mkfifo(path)
     elif kind == "socket":
-        socket.socket(socket.AF_UNIX).bind(str(path))
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
     elif kind == "folder":
         path.mkdir()
     else:
@@ -38,7 +40,7 @@ def put(kind: str, path: Path) -> None:
 KINDS = ("device", "FIFO", "socket", "folder", "loop")
 
 
-def refused(path: Path, context: Context = ALONE, run: FunctionRun = RUN) -> str:
+def refused(path: Path, context: Context = ALONE, run: FunctionRun | TrainRun = RUN) -> str:
     with pytest.raises(ConfigError) as caught:
         jobs.carry_out(run, path, context)
     assert len(str(caught.value).splitlines()) == 1
@@ -155,8 +157,6 @@ def test_a_folder_that_cannot_be_written_is_noticed_before(tmp_path, monkeypatch
 
 
 def test_a_trace_that_cannot_be_written_is_noticed_before(tmp_path, monkeypatch):
-    from fgrad.options.networks import TrainRun
-
     monkeypatch.setattr("fgrad.experiments.training.compute", None)
     (tmp_path / "r.trace.json").mkdir()
     run = TrainRun(model="fc", gradient="bp", lr=0.1, profile=True)

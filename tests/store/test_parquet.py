@@ -85,7 +85,7 @@ def test_nothing_is_left_of_a_failed_write(tmp_path, monkeypatch):
         Path(args[1]).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parquet.pq, "write_table", dies)
+    monkeypatch.setattr(pq, "write_table", dies)
     with pytest.raises(
         ConfigError, match=r"run\.parquet: cannot be written: No space left on device"
     ):

@@ -71,7 +71,7 @@ def executed(work: Callable[[], Any]) -> Lines:
         work()
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type] # typeshed has no None here
+        threading.settrace(None)
     for module in found:
         if fp._within(module.removeprefix("fgrad."), fp.OPTIONS):
             found[module] -= in_classes(
@@ -135,13 +135,13 @@ def trained(**options: Any) -> Case:
 
 
 def function(**options: Any) -> Case:
-    return computed(FunctionRun(**{"n": 2, "lr": 0.01, "steps": 3, "seeds": (0, 1)} | options))
+    return computed(FunctionRun(**dict[str, Any](n=2, lr=0.01, steps=3, seeds=(0, 1)) | options))
 
 
 FROG: dict[str, Any] = {"gradient": "frog", "k": 2}
 MEAN: dict[str, Any] = {"gradient": "fg-mean", "k": 2}
 BP: dict[str, Any] = {"gradient": "bp"}
-EACH_AGGREGATION = [
+EACH_AGGREGATION: list[dict[str, Any]] = [
     {"gradient": "own", "k": 2, "approach": {"aggregation": aggregation, "sampler": sampler}}
     for aggregation in AGGREGATIONS
     for sampler in SAMPLERS

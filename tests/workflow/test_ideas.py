@@ -155,6 +155,7 @@ def test_jobs_need_no_file_once_they_were_handed_out(ideas):
             [*ideas.project.command("functions")[:-2], "--configfile", *ideas.overlays(), "--", "functions"],
             env=ideas.project.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        assert started.stdout is not None
         for line in started.stdout:
             if "Execute" in line and gone.exists():  # the first job starts: all has been read
                 gone.unlink()

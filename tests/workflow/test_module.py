@@ -57,8 +57,8 @@ class Caller:
         (self.home / "Snakefile").write_text(text.replace("SNAKEFILE", repr(path)))
 
     def run(self, *arguments: str, ok: bool = True) -> str:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", self.work]
-        command += ["--snakefile", self.home / "Snakefile", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.work)]
+        command += ["--snakefile", str(self.home / "Snakefile"), *arguments]
         environment = os.environ | {
             "PYTHONPATH": str(ROOT / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -47,7 +47,9 @@ def values(project: Project) -> dict[str, pd.DataFrame]:
     found = {}
     for path in sorted(folder.rglob("*.parquet")):
         frame = parquet.read(path)
-        timed = [name for name in frame if "seconds" in name or name == "equal_time_accuracy"]
+        timed = [
+            name for name in frame.columns if "seconds" in name or name == "equal_time_accuracy"
+        ]
         found[str(path.relative_to(folder))] = frame.drop(columns=timed)
     return found
 

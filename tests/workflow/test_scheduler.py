@@ -4,6 +4,7 @@ import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from snakemake.scheduling.job_scheduler import JobScheduler
 
@@ -15,7 +16,7 @@ def test_one_timer_however_often_it_looks():
     (code,) = re.findall(r"^def look_again.*?^        timer.start\(\)$", text, re.S | re.M)
     assert "JobScheduler._schedule_reevalutation = look_again" in text
     assert callable(JobScheduler._schedule_reevalutation)  # what is replaced is there
-    own = {"threading": threading}
+    own: dict[str, Any] = {"threading": threading}
     exec(code, own)
     scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0))
     for _ in range(20):

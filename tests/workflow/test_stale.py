@@ -248,8 +248,8 @@ def test_forced_jobs_have_what_they_read(project):
 def test_accepted_results_are_marked_wherever_they_are_shown(project):
     old = "0123456789abcdef"
     parquet.restamp(result(project, RUN), code=old)
-    place = ("--workflow", str(project.home), "--directory", str(project.work))
-    place += ("--configfile", str(project.home / "tests/tiny.yaml"))
+    place = ["--workflow", str(project.home), "--directory", str(project.work)]
+    place += ["--configfile", str(project.home / "tests/tiny.yaml")]
     fgrad = [sys.executable, "-c", "from fgrad.cli import main; main()", "stale", *place]
     subprocess.run([*fgrad, "--accept-code", old], env=project.environment(), check=True)
     project.run()

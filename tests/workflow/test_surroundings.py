@@ -127,7 +127,7 @@ def test_alone_everything_can_be_deleted(project):
 def test_a_report_of_what_is_there(project):
     """As after `snakemake functions`: other sections are named as missing."""
     own = contents.SECTIONS["functions"]
-    kept = {one.name for one in (*own.figures, *own.tables)} | {own.name}
+    kept = {one.name for one in own.figures} | {one.name for one in own.tables} | {own.name}
     for path in (project.work / "results/paper").rglob("*.*"):
         if path.stem not in kept:
             path.unlink()

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -165,5 +166,6 @@ def test_the_report_has_every_figure_and_table(project):
     for words in ("Claims", *(section.heading for section in contents.PAPER)):
         assert words in report
     for section in contents.PAPER:
+        one: Any
         for one in (*section.figures, *section.tables):
             assert json.dumps(one.caption[:20])[1:-1] in report

@@ -85,7 +85,7 @@ def _top(means: list[intervals.Values], minimum: float, start: float) -> float:
     if not np.isfinite(minimum):
         return np.inf
     if style.logarithmic(minimum):
-        return 1.5 * min(max(highest, start), ABOVE * start)
+        return 1.5 * min(max(highest, start), ABOVE * start) or np.inf  # where nothing is known
     return min(max(highest, 1.0), ABOVE_LINEAR) + 0.05
 
 
