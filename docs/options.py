@@ -113,7 +113,9 @@ class Tables:
         above = {name for one in self.kinds if issubclass(kind, one) for name in one.model_fields}
         self.kinds.append(kind)
         columns = issubclass(kind, Record)
-        names = [*kind.columns(), *kind.known] if columns else list(found["properties"])
+        names = list(found["properties"])
+        if issubclass(kind, Record):
+            names = [*kind.columns(), *kind.known]
         required = found.get("required", [])
         if not columns:
             names.sort(key=lambda name: name not in required)

@@ -38,6 +38,8 @@ def test_a_wrong_example_is_found(text, tmp_path):
     path = tmp_path / "wrong.py"
     path.write_text(text)
     spec = util.spec_from_file_location("wrong", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert "Failed example:" in failures(module)

@@ -53,7 +53,7 @@ class Read(HTMLParser):
         if tag == "a":
             self.links.add(known.get("href") or "#")
         else:
-            self.loads |= {known[name] for name in ("src", "href", "data") if known.get(name)}
+            self.loads |= {link for name in ("src", "href", "data") if (link := known.get(name))}
 
 
 def at(address: str, page: Path, site: Path) -> Path:

@@ -1,5 +1,7 @@
 """Whole gradients of the user's own: any function of evaluations of f."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -47,9 +49,9 @@ def test_of_a_network_it_is_that_of_the_loss_of_one_step():
     expected = nn.functional.cross_entropy(plain(x), y)
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-12)
-    true = torch.cat([p.grad.flatten() for p in plain.parameters()])
+    true = torch.cat([p.grad.flatten() for p in plain.parameters() if p.grad is not None])
     v = torch.randn(3, len(true), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = torch.cat([p.grad.flatten() for p in whole.parameters()])
+    found = torch.cat([p.grad.flatten() for p in whole.parameters() if p.grad is not None])
     torch.testing.assert_close(found, v @ true @ v / 3, rtol=1e-5, atol=1e-8)
     torch.testing.assert_close(dict(whole.named_buffers()), dict(plain.named_buffers()))
 
@@ -60,21 +62,32 @@ def test_its_tangents_go_on_from_step_to_step():
     steps = []
     for _ in range(2):
         gradient(x, y)
-        steps.append(gradient.parameters[0].grad.clone())
+        steps.append(of_the_first(gradient))
     assert not torch.equal(*steps)
+
+
+def of_the_first(gradient: Perturbation) -> torch.Tensor:
+    found = gradient.parameters[0].grad
+    assert found is not None
+    return found.clone()
+
+
+WRONG: Any = 3
+SHORT: Any = lambda f, x, k, g: x[:2]  # noqa: E731
+NUMBER: Any = lambda f, x, k, g: 1.0  # noqa: E731
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Approach(estimator=3), "estimator = 3: unknown estimator; allowed: a function, file.py:name"),
+        (lambda: Approach(estimator=WRONG), "estimator = 3: unknown estimator; allowed: a function, file.py:name"),
         (lambda: Approach("mean", estimator=differences), "an estimator is a whole gradient"),
         (lambda: Approach(sampler="basis", estimator=differences), "an estimator is a whole gradient"),
         (lambda: Perturbation(network(), WHOLE, perturb="weights"), "k = None"),
         (lambda: Perturbation(network(), WHOLE, 2), "a whole gradient needs perturb weights and mode sim"),
         (lambda: Perturbation(network(), WHOLE, 2, perturb="weights", mode="fwad"), "perturb weights and mode sim"),
-        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=lambda f, x, k, g: x[:2])), "the estimator gives [2] at a point [3]"),
-        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=lambda f, x, k, g: 1.0)), "the estimator gives float at a point [3]"),
+        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=SHORT)), "the estimator gives [2] at a point [3]"),
+        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=NUMBER)), "the estimator gives float at a point [3]"),
         (lambda: fgrad.fixed_directions(lambda x: x.sum(-1), torch.ones(3), torch.eye(3), WHOLE), "an approach with an aggregation is needed"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def executed(notebook: NotebookNode) -> NotebookNode:
     """A copy with new outputs; a cell that raises ends it with `nbclient.CellExecutionError`."""
-    fresh = nbformat.from_dict(notebook)
+    fresh: NotebookNode = nbformat.from_dict(notebook)
     with TemporaryDirectory() as folder:
         # nothing of the user's settings is read, nothing is left in the home folder
         own = dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"), folder)
