@@ -96,6 +96,7 @@ def test_an_example_explains_every_public_function(name):
         assert runner.run(test).failed == 0
 
 
+@pytest.mark.long
 def test_the_core_alone_is_enough_for_the_mathematics(core):
     readme = (ROOT / "README.md").read_text()
     examples = [
