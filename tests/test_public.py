@@ -85,6 +85,7 @@ def test_an_example_explains_every_public_name(name):
     assert f"{module}.{inner}".rstrip(".") in examples(import_module(module))
 
 
+@pytest.mark.long
 def test_the_core_alone_is_enough_for_the_mathematics(core):
     readme = (ROOT / "README.md").read_text()
     examples = [

@@ -133,6 +133,7 @@ ABSENT = "import os, signal, psutil; del os.getuid, os.sysconf, os.fork, signal.
 """As on Windows; psutil, which is there, finds them here."""
 
 
+@pytest.mark.long
 def test_the_mathematics_needs_nothing_of_posix(tmp_path):
     """And a job does: the second half is what CONTRIBUTING.md says of Windows."""
     code = (

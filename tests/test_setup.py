@@ -35,6 +35,7 @@ def test_a_folder_in_which_no_environment_works_is_refused(name, tmp_path):
     assert not (tmp_path / name / "new").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["with space", "[br](a){ck}et;s", "per%20#&'ünï✓"])
 def test_in_any_other_it_is_set_up(name, tmp_path):
     done = make(tmp_path / name, "new/.ready")

@@ -48,6 +48,7 @@ def test_what_cannot_be_printed(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "loaded", ["_pydantic_core", "libarrow", "libtorch_cpu", "libtorch_python"]
 )

@@ -15,6 +15,7 @@ from fgrad.gradients.sampling import gamma, sample
 SIZES = [(2, 1), (3, 2), (24, 1), (24, 5), (24, 23), (6, 6), (6, 40)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", [False, True])
 @pytest.mark.parametrize(("n", "k"), SIZES)
 @pytest.mark.parametrize("name", LAWS)

@@ -157,6 +157,7 @@ def test_lines_upon_each_other_are_named():
     assert aggregations.coinciding(lines) == [[("mean", False), ("sum", False)]]
 
 
+@pytest.mark.long
 def test_the_gain_is_that_of_cosines_of_the_same_tangents():
     """The delta method against the deviation of the ratio over repetitions."""
     rng = np.random.default_rng(0)

@@ -40,6 +40,7 @@ def shares(numbers: int, seeds: int, shift: float, repeats: int = 150) -> dict[s
     return {name: found.count(name) / repeats for name in ("holds", "fails", "not decidable")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("numbers", [1, 8])
 @pytest.mark.parametrize("seeds", [3, 5, 20])
 def test_false_alarms_are_as_rare_as_stated(numbers, seeds):

@@ -54,6 +54,7 @@ def plain(tmp_path_factory) -> dict[str, str]:
     return drawn(tmp_path_factory.mktemp("plain"), {})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "environment",
     [
@@ -70,6 +71,7 @@ def test_the_environment(environment, plain, tmp_path):
     assert drawn(tmp_path, environment) == plain
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["folder", "MATPLOTLIBRC", "MPLCONFIGDIR"])
 def test_the_users_settings(where, plain, tmp_path):
     (tmp_path / "matplotlibrc").write_text(SETTINGS)
