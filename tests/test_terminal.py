@@ -55,15 +55,21 @@ def test_what_cannot_be_printed(tmp_path):
 def test_ctrl_c_at_any_moment(tmp_path, loaded):
     """Also while the command is still importing what it needs."""
     command = [*FGRAD.split(), *LONG.split()]
+    # in the background of a shell script Ctrl-C is ignored, and what is started there inherits that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     started = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 100
-    while loaded not in Path(f"/proc/{started.pid}/maps").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.killpg(started.pid, signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    signal.signal(signal.SIGINT, before)
+    try:
+        deadline = time.monotonic() + 100
+        while loaded not in Path(f"/proc/{started.pid}/maps").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.killpg(started.pid, signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+    finally:
+        started.kill()
     assert started.returncode == 130
     assert said == "fgrad: interrupted\n"
     assert not (tmp_path / "q.parquet").exists()
