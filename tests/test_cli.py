@@ -143,6 +143,25 @@ def test_whole_approaches(given, approach, tmp_path, monkeypatch):
     assert used == plain | approach
 
 
+def test_the_quality_of_an_approach(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    given = "--n 8 --k 2 4 --samples 5 --tangents rademacher --aggregation own.py:half --name signs"
+    done = fgrad("measure", *given.split(), "--output", "q.parquet")
+    assert done.returncode == 0, done.stderr
+    frame = parquet.read(tmp_path / "q.parquet")
+    assert set(frame["aggregation"]) == {"signs"}
+    assert set(frame["k"]) == {2, 4}
+    for given, message in (
+        ("--tangents rademacher", "an approach needs an aggregation or an estimator"),
+        ("--name signs", "approach and name go together"),
+        ("--aggregation own.py:half --angle 30", "an approach is measured by method direct"),
+    ):
+        done = fgrad("measure", "--n", "8", *given.split(), "--output", "r.parquet")
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -26,13 +26,16 @@ def of(name: str):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_each_is_short_cites_its_source_and_is_what_it_should_be(path, monkeypatch):
+def test_each_is_short_cites_its_source_and_is_what_it_should_be(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 60
     assert "\nSource: " in text
-    monkeypatch.setattr(plugins, "_in_use", type(plugins._in_use)())
-    plugins.use(plugins.collect(f"{path.name}:{path.stem}", EXAMPLES))
-    own.check(KINDS[path.stem], f"{path.name}:{path.stem}")
+    plugins._in_use.forget()
+    try:
+        plugins.use(plugins.collect(f"{path.name}:{path.stem}", EXAMPLES))
+        own.check(KINDS[path.stem], f"{path.name}:{path.stem}")
+    finally:
+        plugins._in_use.forget()
 
 
 def test_every_one_is_in_the_overlay():

@@ -18,7 +18,14 @@ from fgrad import errors, jobs, terminal
 from fgrad.arguments import Verb, choose, later, renamed
 from fgrad.options import effect
 from fgrad.options.base import JobOptions
-from fgrad.options.command_line import ByParts, Descent, DescentSearch, Training, TrainingSearch
+from fgrad.options.command_line import (
+    ByParts,
+    Descent,
+    DescentSearch,
+    Measurement,
+    Training,
+    TrainingSearch,
+)
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
@@ -34,7 +41,7 @@ T = TypeVar("T", bound=JobOptions)
 
 
 def measure(
-    run: Annotated[QualityRun, Flat],
+    run: Annotated[Measurement, Flat],
     output: Path,
     overwrite: bool = False,
 ) -> None:
@@ -45,10 +52,11 @@ def measure(
         output: Parquet file, one row for each sample, aggregation and k.
         overwrite: compute it again, or in place of another file that is there.
     """
+    plain = _effective(QualityRun, run)
     output = _local(output)
     _check(output)
     with _bar("samples") as progress:
-        jobs.carry_out(run, output, Context(log.log_line, progress, overwrite=overwrite))
+        jobs.carry_out(plain, output, Context(log.log_line, progress, overwrite=overwrite))
 
 
 def descend(
@@ -287,10 +295,10 @@ def main() -> None:
             chosen = chosen()
 
 
-def _effective(kind: type[T], given: ByParts) -> T:
+def _effective(kind: type[T], given: ByParts | Measurement) -> T:
     """Options as a workflow has them; those without effect are refused."""
-    for options in (given, given.named_approach):
-        for line in effect.without_effect(options):
+    for options in (given, given.approach):
+        for line in effect.without_effect(options) if options else ():
             raise errors.ConfigError(line)
     return kind(**given.model_dump())
 

@@ -77,6 +77,7 @@ def test_a_mode_reaches_no_other():
         "weights-sim": drawn | {"weights"},
         "weights-exact": shared | {"weights", "sampling"},
         "weights-fwad": drawn | {"weights", "agreement", "perturbed"},
+        "weights-whole": drawn | {"weights", "perturbed"},
     }
     assert {mode: modules(MODES[mode]) for mode in MODES} == expected
     assert not modules(Perturbation) & {"activations", "weights", "sampling", "aggregation"}

@@ -1,6 +1,7 @@
 """Explicit tangents of a training step: whether they fit, and their draw."""
 
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -85,10 +86,12 @@ class Tangents:
 
 
 def _free() -> int:
-    """Bytes that can be had on the CPU; all that there are where psutil is not installed."""
+    """Bytes that can be had on the CPU; without psutil all there are, or no limit."""
     try:
         from psutil import virtual_memory
     except ImportError:
+        if not hasattr(os, "sysconf"):  # Windows
+            return sys.maxsize
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     available: int = virtual_memory().available
     return available

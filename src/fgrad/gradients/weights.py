@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fgrad.gradients import estimators
 from fgrad.gradients.agreement import agreed
 from fgrad.gradients.blocks import Blocks
 from fgrad.gradients.draws import Draws
 from fgrad.gradients.estimators import coefficients, combine
+from fgrad.gradients.estimators import whole as estimated
 from fgrad.gradients.explicit import Tangents, drawn
 from fgrad.gradients.jacobians import assign, flatten, jvp, unflatten, vjp
 from fgrad.gradients.kernels import differentiable
@@ -105,7 +105,7 @@ def whole(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
             return torch.stack(each).view(points.shape[:-1]).to(points.dtype)
 
         tangents.generator.set_state(start)
-        return estimators.whole(tangents.approach, f, point, tangents.k, tangents.generator)
+        return estimated(tangents.approach, f, point, tangents.k, tangents.generator)
 
     draws, g = blocks.with_draws(x, y, estimate)
     kernels = differentiable(blocks.network)

@@ -9,6 +9,7 @@ from fgrad.gradients.approach import APPROACHES, Approach
 from fgrad.options.functions import FunctionRun, FunctionSearch
 from fgrad.options.gradient import GradientTask, unknown
 from fgrad.options.networks import NetworkSearch, TrainRun
+from fgrad.options.quality import QualityRun
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,26 @@ class Parts:
     estimator: str | None = None
     """A whole gradient of one's own, file.py:name, in place of sampler and aggregation."""
 
+    def other(self) -> dict[str, Any]:
+        """Those that are not at their defaults."""
+        plain = vars(Parts())
+        return {name: value for name, value in vars(self).items() if value != plain[name]}
+
+
+class Measurement(QualityRun):
+    """A measurement, of an approach by its parts where some are given."""
+
+    parts: Parts = Field(default=Parts(), exclude=True)
+    """A gradient approach with tangents of its own, in place of the aggregations."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_parts(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not (other := values.get("parts", Parts()).other()):
+            return values
+        name = values.get("name") or "own"
+        return values | {"approach": asdict(Approach()) | other, "name": name}
+
 
 class ByParts(GradientTask):
     """An approach by what is otherwise than in the named one, or by all of it."""
@@ -42,8 +63,7 @@ class ByParts(GradientTask):
     def _known_by_name(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        name, given = str(values.get("gradient")), values.get("parts", Parts())
-        other = {key: value for key, value in vars(given).items() if value != vars(Parts())[key]}
+        name, other = str(values.get("gradient")), values.get("parts", Parts()).other()
         if name not in APPROACHES and not other:
             raise ValueError(f"{unknown(name)}, or another name with an aggregation or estimator")
         return values | {"approach": asdict(APPROACHES.get(name, Approach())) | other}

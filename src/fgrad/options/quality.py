@@ -41,6 +41,8 @@ class QualityRun(JobOptions):
     def _one_way(self) -> Self:
         if (self.approach is None) != (self.name is None):
             raise ValueError("approach and name go together")
+        if self.approach and not self.approach.how.estimates:
+            raise ValueError("an approach needs an aggregation or an estimator")
         if self.approach and (self.method == "exact" or self.angle is not None):
             raise ValueError("an approach is measured by method direct, with its own tangents")
         return self

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from queue import Empty, Queue
 from threading import Thread
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from fgrad.store.log import first_line
@@ -62,4 +63,6 @@ def _receive(url: str, chunks: "Queue[bytes | Exception]") -> None:
                 chunks.put(chunk)
         chunks.put(b"")
     except Exception as error:  # told to the one who waits
+        if isinstance(error, HTTPError):  # holds the connection open
+            error.close()
         chunks.put(error)
