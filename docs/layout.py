@@ -7,7 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "examples/README.md")
 LINK = re.compile(r"\]\(([^):#]+)")
 
 
