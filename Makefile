@@ -48,19 +48,19 @@ test: $(READY) ## all tests but those of minutes
 	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART)"
 
 test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
-	$(RUN) pytest -n $(CORES) -m slow
+	$(RUN) pytest -n $(CORES) -m slow -W default
 
 test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge
-	$(RUN) pytest -m slurm -r s tests/slurm
+	$(RUN) pytest -m slurm -r s -W default tests/slurm
 
 test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recommended texlive-publishers texlive-fonts-recommended
-	$(RUN) pytest -m latex -r s tests/paper tests/workflow
+	$(RUN) pytest -m latex -r s -W default tests/paper tests/workflow
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud -W default
 
 test-site: $(READY) ## the site, built without a network; apt-get install chromium for its formulas
-	$(DOCS) pytest -m site -r s tests/test_site.py
+	$(DOCS) pytest -m site -r s -W default tests/test_site.py
 
 lint: $(READY) ## format, lint, type and import check; forms of the files that others read
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports

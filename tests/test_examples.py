@@ -96,7 +96,7 @@ def test_the_overlay_runs_through_figures_and_tables(tmp_path):
         "functions: {functions: [sphere], n: [16], steps: {sphere: 20}, seeds: [0, 1], "
         "search: {evaluations: 4, repeats: 1}}\n"
     )
-    overlays = (str(project.home / "examples/estimators.yaml"), str(small))
+    overlays = (str(EXAMPLES / "estimators.yaml"), str(small))
     project.run("quality", "functions", options=("--configfile", *overlays))
     paper = project.work / "results/paper"
     names = set(read.read(EXAMPLES / "estimators.yaml")["gradients"])

@@ -15,7 +15,10 @@ from projects import ROOT, jobs_of
 from fgrad.store import parquet
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-PARTS = ("Snakefile", "Makefile", "rules", "workflow", "config", "profiles", "src", "tests", "docs")
+PARTS = (
+    "Snakefile", "Makefile", "rules", "workflow", "config", "profiles", "src", "tests", "docs",
+    "examples", "benchmarks",
+)  # fmt: skip
 FILES = ("README.md", "CONTRIBUTING.md", "pyproject.toml", "requirements.lock", "environment.yml")
 BLOCK = re.compile(r"(?:^(In|New file) `([^`]+)`[^\n]*:\n\n)?^```(\w+)\n(.*?)^```$", re.M | re.S)
 
