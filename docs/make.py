@@ -21,9 +21,12 @@ from textwrap import fill, indent
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from fgrad.paper import claims, contents, scale
-from fgrad.paper.figures import files, look
+from fgrad.paper.figures import files, look, style
 from fgrad.paper.tables import table
 from fgrad.plan import read, runs
 from fgrad.store import parquet
@@ -169,6 +172,11 @@ def keep(run: str, directory: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted((directory / "results/summary").glob("*.parquet")):
         shutil.copyfile(path, folder / path.name)
+    curves = folder / "curves.parquet"
+    if curves.exists():  # of the dimensions that are drawn, a third of all
+        table = pq.read_table(curves)
+        drawn = pa.array(style.three(table["n"].to_pandas()), table["n"].type)
+        pq.write_table(table.filter(pc.is_in(table["n"], drawn)), curves, compression="zstd")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-class biased:  # noqa: N801  a sampler's name
+class Biased:
     """A sampler with a memory: made anew for each run and seed."""
 
     def __init__(self) -> None:

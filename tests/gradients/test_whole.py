@@ -73,8 +73,14 @@ def of_the_first(gradient: Perturbation) -> torch.Tensor:
 
 
 WRONG: Any = 3
-SHORT: Any = lambda f, x, k, g: x[:2]  # noqa: E731
-NUMBER: Any = lambda f, x, k, g: 1.0  # noqa: E731
+
+
+def short(f, x, k, generator):
+    return x[:2]
+
+
+def number(f, x, k, generator) -> Any:
+    return 1.0
 
 
 @pytest.mark.parametrize(
@@ -86,8 +92,8 @@ NUMBER: Any = lambda f, x, k, g: 1.0  # noqa: E731
         (lambda: Perturbation(network(), WHOLE, perturb="weights"), "k = None"),
         (lambda: Perturbation(network(), WHOLE, 2), "a whole gradient needs perturb weights and mode sim"),
         (lambda: Perturbation(network(), WHOLE, 2, perturb="weights", mode="fwad"), "perturb weights and mode sim"),
-        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=SHORT)), "the estimator gives [2] at a point [3]"),
-        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=NUMBER)), "the estimator gives float at a point [3]"),
+        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=short)), "the estimator gives [2] at a point [3]"),
+        (lambda: fgrad.forward_gradient(lambda x: x.sum(-1), torch.ones(3), 2, torch.Generator(), Approach(estimator=number)), "the estimator gives float at a point [3]"),
         (lambda: fgrad.fixed_directions(lambda x: x.sum(-1), torch.ones(3), torch.eye(3), WHOLE), "an approach with an aggregation is needed"),
     ],
 )  # fmt: skip
