@@ -33,12 +33,12 @@ def test_the_top_level_is_a_hall_with_doors():
     package = ROOT / "src/fgrad"
     modules = {path.stem for path in package.glob("*.py")}
     assert modules == {
-        "__init__", "__main__", "arguments", "cli", "errors", "jobs", "orphans", "plugins", "terminal",
+        "__init__", "__main__", "arguments", "errors", "jobs", "orphans", "plugins", "terminal",
         "upkeep", "validation",
     }  # fmt: skip
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     assert rooms == {
-        "gradients", "problems", "options", "plan", "experiments", "store", "paper",
+        "cli", "gradients", "problems", "options", "plan", "experiments", "store", "paper",
     }  # fmt: skip
 
 

@@ -1,21 +1,18 @@
-"""The command ``fgrad``: one run each, without Snakemake."""
+"""One run, without Snakemake: measure, descend, train, search."""
 
-import io
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
 from rich import progress as bars
 from rich.console import Console
 
-from fgrad import errors, jobs, terminal
-from fgrad.arguments import Verb, choose, later, renamed
+from fgrad import errors, jobs
+from fgrad.arguments import Verb, later
 from fgrad.options import effect
 from fgrad.options.base import JobOptions
 from fgrad.options.command_line import (
@@ -31,9 +28,6 @@ from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
 from fgrad.store import files, log
 from fgrad.store.context import Context, Progress, Result, silent
-
-if TYPE_CHECKING:
-    from fgrad.plan.status import Status
 
 Flat = tyro.conf.arg(name="")
 
@@ -160,139 +154,6 @@ def search(
 ) -> Verb | None:
     """Search for the learning rate of a table row (sections 4.2 to 4.5)."""
     return row
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which results are looked at."""
-
-    workflow: Path = Path()
-    """Folder of the Snakefile and of config/."""
-    directory: Path = Path()
-    """Folder that holds results/."""
-    configfile: tuple[Path, ...] = ()
-    """Laid over the configuration in this order, as by ``snakemake --configfile``."""
-
-    def status(self) -> "Status":
-        """The results in it against what is asked for; the directory becomes the current one."""
-        return self._enter([(self.configfile, {})])[0]
-
-    def statuses(self) -> "list[Status]":
-        """Likewise for every number of the overlays, with published and with searched rates."""
-        stacks = [self.configfile[:count] for count in range(len(self.configfile) + 1)]
-        rates: tuple[dict[str, str], ...] = (
-            {},
-            {"learning_rates": "published"},
-            {"learning_rates": "searched"},
-        )
-        return self._enter([(stack, own) for stack in stacks for own in rates])
-
-    def _enter(self, asked: "list[tuple[tuple[Path, ...], dict[str, str]]]") -> "list[Status]":
-        from fgrad.plan.read import runs_of
-        from fgrad.plan.status import Status
-
-        workflow = self.workflow.absolute()
-        runs = [runs_of(workflow, [path.absolute() for path in stack], own) for stack, own in asked]
-        if not (self.directory / "results").is_dir():
-            raise errors.ConfigError(f"{self.directory}: no results here")
-        os.chdir(self.directory)
-        return [Status(one, workflow / "workflow/scripts") for one in runs]
-
-
-def stale(
-    place: Annotated[Place, Flat],
-    versions: bool = False,
-    accept_code: tuple[str, ...] = (),
-) -> None:
-    """Results that are not what the configuration asks for, and what they are instead.
-
-    Args:
-        place: which results.
-        versions: list results made with other versions of packages instead.
-        accept_code: take results made by code of these fingerprints for today's; they stay marked.
-    """
-    from fgrad import upkeep
-
-    if versions and accept_code:
-        raise errors.ConfigError("versions has no effect beside accept_code; leave one out")
-    status = place.status()
-    if accept_code:
-        with upkeep.alone():
-            for code in accept_code:
-                for path in upkeep.accept(status, code):
-                    print(f"{path}: accepted")
-        return
-    if versions:
-        lines, nothing = upkeep.versions(status), "no result was made with other versions"
-    else:
-        lines, nothing = upkeep.stale(status), "every result is what is asked for"
-    print("\n".join(lines) or nothing)
-
-
-def adopt(place: Annotated[Place, Flat], data_dir: Path | None = None) -> None:
-    """Take over results made before results recorded their code.
-
-    Of each section one run is computed again and must equal its file.
-
-    Args:
-        place: which results.
-        data_dir: folder of the published data sets, for trainings.
-    """
-    from fgrad import upkeep
-
-    data = data_dir and files.expanded(data_dir).absolute()
-    status = place.status()
-    with upkeep.alone():
-        for line in upkeep.adopt(status, data):
-            print(line, flush=True)
-
-
-def prune(place: Annotated[Place, Flat], yes: bool = False) -> None:
-    """Remove runs, checkpoints and journals that the configuration does not ask for.
-
-    Args:
-        place: which results. What the configuration asks for without one or all of the overlays is
-            kept as well, with published and with searched rates.
-        yes: remove what is listed without asking.
-    """
-    from fgrad import upkeep
-
-    statuses = place.statuses()
-    with upkeep.alone():
-        left = upkeep.unasked(statuses)
-        _remove(left, yes)
-
-
-def _remove(left: list[Path], yes: bool) -> None:
-    """List files, and remove them if that is wanted."""
-    print("\n".join(map(str, left)) or "nothing to remove")
-    if left and (yes or (sys.stdin.isatty() and input(f"remove {len(left)} files? [y/N] ") == "y")):
-        for path in left:
-            path.unlink(missing_ok=True)
-        print(f"{len(left)} files removed")
-
-
-VERBS: dict[str, Verb] = {
-    "measure": measure,
-    "descend": descend,
-    "train": train,
-    "search": search,
-    "stale": stale,
-    "adopt": adopt,
-    "prune": prune,
-}
-
-
-def main() -> None:
-    """Run the command line; wrong input ends in a line for each mistake, exit status not 0."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a locale may know no ° and no ×
-            stream.reconfigure(errors="replace")
-    with terminal.ending():
-        renamed(sys.argv)
-        chosen = choose(VERBS, sys.argv[1:], "Multi-tangent forward gradients, one run at a time.")
-        while callable(chosen):
-            chosen = chosen()
 
 
 def _effective(kind: type[T], given: ByParts | Measurement) -> T:
