@@ -6,7 +6,7 @@ import sys
 from fgrad import terminal
 from fgrad.arguments import Verb, choose, renamed
 from fgrad.cli.folder import adopt, prune, stale
-from fgrad.cli.outlook import plan
+from fgrad.cli.outlook import plan, status
 from fgrad.cli.single import descend, measure, search, train
 
 VERBS: dict[str, Verb] = {
@@ -15,6 +15,7 @@ VERBS: dict[str, Verb] = {
     "train": train,
     "search": search,
     "plan": plan,
+    "status": status,
     "stale": stale,
     "adopt": adopt,
     "prune": prune,

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import time
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -45,3 +47,34 @@ def plan(
         found = ahead.parts(status, ahead.costs(status), section, gpus)
         print("\n".join(ahead.lines(found, cores or len(os.sched_getaffinity(0)), gpus)))
         os.chdir("/")  # the folder goes
+
+
+EVERY = 2.0
+"""Seconds between two looks."""
+
+
+def status(directory: Path = Path(), watch: bool = False) -> None:
+    """What the last run in a folder has done, does and has failed at; whoever started it.
+
+    Args:
+        directory: folder that holds results/.
+        watch: look again every two seconds until it is over, on a terminal.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from fgrad.outlook import state
+
+    def said(look: state.Look) -> str:
+        return "\n".join(state.lines(directory, look))
+
+    now = state.look(directory)
+    console = Console(highlight=False, markup=False)
+    if not (watch and console.is_terminal):
+        print(said(now))
+        return
+    with Live(said(now), console=console, auto_refresh=False) as live:
+        while not now.over:
+            time.sleep(EVERY)
+            now = state.look(directory)
+            live.update(said(now), refresh=True)
