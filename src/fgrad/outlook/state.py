@@ -28,6 +28,9 @@ TAIL = 20_000
 SHOWN = 20
 """Jobs of a state that are listed; of more, only the number is said."""
 
+FEW = 3
+"""Jobs that have ended, before which it is not said when all will have."""
+
 EPOCH = re.compile(r" (epoch \d+/\d+): (.*); [\d.]+ s, (at most .* left)$")
 TRIAL = re.compile(r" trial \d+: lr (\S+), validation loss (\S+),")
 COUNT = re.compile(r"^(\S+) (\d+)/(\d+)$")
@@ -196,7 +199,7 @@ def _left(counts: Sequence[tuple[str, ...]], done: int, total: int) -> str:
 
 
 def left(folder: Path, now: Look) -> float | None:
-    """Seconds until all is done, by what jobs of the same kind took; nothing if none has ended."""
+    """Seconds until all is done, by what jobs of the same kind took; nothing if too few have ended."""
     took: dict[str, list[float]] = {}
     for one in now.of("done"):
         try:
@@ -205,7 +208,7 @@ def left(folder: Path, now: Look) -> float | None:
             continue
         took.setdefault(one.job.rule, []).append(seconds)
     every = [seconds for each in took.values() for seconds in each]
-    if not every or now.over:
+    if len(every) < FEW or now.over:
         return None
     mean = {rule: sum(each) / len(each) for rule, each in took.items()}
     usual = sum(every) / len(every)
