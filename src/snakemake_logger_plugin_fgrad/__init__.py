@@ -91,5 +91,6 @@ def _bars(settings: Any) -> Any:
     except ImportError:
         return None
     handler = RichLogHandler(settings)
-    handler.progress.columns = (*handler.progress.columns, TimeRemainingColumn())
+    spinner, _, *others = handler.progress.columns  # without its count of jobs, which is one too many
+    handler.progress.columns = (spinner, *others, TimeRemainingColumn())
     return handler

@@ -213,9 +213,8 @@ def _paper(status: Status, known: Costs, wanted: Iterable[Section], todo: set[st
         for one in section.summaries:
             keys = [(name, run) for name in one.runs for run in status.runs.jobs[name]]
             of = [result_file(*key) for key in keys]
-            kind = "collect_searches" if one.rates else "summarize"
             current = bool(one.rates) or bool(fresh.intersection(of)) or _is_made(status, one, keys)
-            add(kind, _summary(one.name), of, current)
+            add("summarize", _summary(one.name), of, current)
         for figure in section.figures:
             first = f"results/paper/figures/{figure.name}"
             path = next((str(p) for p in Path().glob(f"{first}.*")), f"{first}.png")

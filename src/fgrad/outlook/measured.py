@@ -21,7 +21,7 @@ FIELDS = ("kind", "what", "how", "gpu", *SIZES, "seconds", "share", "memory_mb")
 
 PAPER = {
     "summary": "summarize",
-    "lr_search": "collect_searches",
+    "lr_search": "summarize",
     "figures": "figure",
     "tables": "table",
     "claims": "claims",
