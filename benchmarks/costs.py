@@ -118,7 +118,12 @@ def write(rows: Iterable[Measured], starts: dict[str, Start]) -> None:
             table.writerow({"kind": kind} | known)
         for row in rows:
             work = row.work
-            known = {"kind": work.kind, "what": work.what, "how": work.how, "gpu": int(row.gpu)}
+            known = {
+                "kind": work.kind,
+                "what": work.what,
+                "how": work.how,
+                "gpu": str(int(row.gpu)),
+            }
             known |= {name: f"{work.sizes[name]:g}" for name in SIZES if name in work.sizes}
             known |= {"seconds": f"{row.seconds:.3g}", "share": f"{row.share:.2g}"}
             table.writerow(known | {"memory_mb": f"{row.memory_mb:.0f}"})

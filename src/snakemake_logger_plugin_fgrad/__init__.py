@@ -91,6 +91,8 @@ def _bars(settings: Any) -> Any:
     except ImportError:
         return None
     handler = RichLogHandler(settings)
-    spinner, _, *others = handler.progress.columns  # without its count of jobs, which is one too many
+    spinner, _, *others = (
+        handler.progress.columns
+    )  # without its count of jobs, which is one too many
     handler.progress.columns = (spinner, *others, TimeRemainingColumn())
     return handler

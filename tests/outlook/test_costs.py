@@ -11,8 +11,9 @@ from fgrad.outlook import ahead, measured
 from fgrad.outlook.ahead import BEGIN, EACH, Step, wall
 from fgrad.outlook.cost import Cost, Costs
 from fgrad.outlook.measured import Ended, Measured, Start
-from fgrad.outlook.work import Work
+from fgrad.outlook.work import Work, work_of
 from fgrad.plan.read import runs_of
+from fgrad.plan.runs import SECTIONS
 from fgrad.plan.status import SCRIPTS, Status
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def test_the_shipped_table_knows_every_kind_of_job_and_the_papers_networks():
         status = Status(runs_of(ROOT), ROOT / "workflow/scripts")
         costs = Costs(rows, starts)
         works = [
-            ahead.work_of(ahead.SECTIONS[section], job.options)
+            work_of(SECTIONS[section], job.options)
             for section in ("fc", "sota")
             for job in status.runs.jobs[section].values()
         ]
@@ -106,7 +107,11 @@ def test_the_longest_job_that_is_ready_goes_first(name, steps, cores, gpus, seco
         for one in steps
     ]
     told = wall(made, cores, gpus)
-    assert told == 0 if seconds is None else BEGIN + seconds <= told <= BEGIN + seconds + 2 * EACH + 1e-9
+    assert (
+        told == 0
+        if seconds is None
+        else BEGIN + seconds <= told <= BEGIN + seconds + 2 * EACH + 1e-9
+    )
 
 
 def test_an_empty_folder_lacks_everything(tmp_path, monkeypatch):

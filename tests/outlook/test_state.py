@@ -12,7 +12,7 @@ import pytest
 from fgrad.errors import ConfigError
 from fgrad.outlook import state
 from fgrad.outlook.state import Job
-from fgrad.store import lease
+from fgrad.store import files, lease
 from fgrad.store.log import epoch_line, trial_line
 
 EPOCH = epoch_line(
@@ -74,7 +74,7 @@ def test_a_job_with_a_lease_runs_and_says_how_far_it_is(here, log, says):
     Path("one.log").write_text(log)
     with lease.held(lease.WORKFLOW, "here"), lease.alone(Path(job("one").outputs[0])):
         assert seen() == [("running", says)]
-        assert state.look(Path()).owner == lease.Owner(lease.files.host(), os.getpid())
+        assert state.look(Path()).owner == lease.Owner(files.host(), os.getpid())
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_job_of_another_host_runs_until_nothing_is_heard_of_it(here):
     lock = lease.lease_of(Path(job("one").outputs[0]))
     with lease.alone(Path(job("one").outputs[0])):
         content = lock.read_text()
-    lock.write_text(content.replace(lease.files.host(), "node7").replace(str(os.getpid()), "1"))
+    lock.write_text(content.replace(files.host(), "node7").replace(str(os.getpid()), "1"))
     assert lease.owner_of(lock) == lease.Owner("node7", 1)
     assert [one for one, _ in seen()] == ["running"]
     os.utime(lock, (time.time() - 2 * lease.SECONDS,) * 2)
@@ -159,7 +159,9 @@ def test_of_many_jobs_some_are_listed(here):
 def test_the_command_looks_from_elsewhere(here):
     started("one")
     fgrad = [sys.executable, "-m", "fgrad", "status", "--directory"]
-    done = subprocess.run([*fgrad, str(here), "--watch"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*fgrad, str(here), "--watch"], capture_output=True, text=True, check=True
+    )
     assert "done     0 of 1" in done.stdout  # on no terminal it looks once
     done = subprocess.run([*fgrad, "/"], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -15,7 +15,8 @@ from fgrad.paper.contents import Section
 from fgrad.plan.runs import SECTIONS, result_file
 from fgrad.plan.status import Status
 from fgrad.plugins import is_reference
-from fgrad.problems.datasets import DATASETS, FORMAT
+from fgrad.problems.datasets import FORMAT
+from fgrad.problems.registry import DATASETS
 from fgrad.store import identity
 from fgrad.store.fingerprint import fingerprint
 

@@ -175,9 +175,7 @@ def starts_of(jobs: Iterable[Ended]) -> dict[str, Start]:
     for kind, each in found.items():
         if len(each) >= 3:
             left = [max(0.3, one.seconds - one.done * one.work.nominal) for one in each]
-            starts[kind] = Start(
-                quantiles(left, n=4)[0], median(one.memory_mb for one in each)
-            )
+            starts[kind] = Start(quantiles(left, n=4)[0], median(one.memory_mb for one in each))
     return starts
 
 

@@ -105,11 +105,15 @@ def _unpack(workflow: Path, commit: str, home: Path) -> None:
         raise ConfigError(f"since = {commit!r}: no such commit here{more}")
     packed = _git(workflow, "archive", "--format=tar", commit, *NEEDED)
     if not packed:
-        raise ConfigError(f"since = {commit!r}: its code is not laid out as today; take a later one")
+        raise ConfigError(
+            f"since = {commit!r}: its code is not laid out as today; take a later one"
+        )
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(home, filter="data")
     if not (home / "src/fgrad/plan/status.py").exists():
-        raise ConfigError(f"since = {commit!r}: from before there were fingerprints; take a later one")
+        raise ConfigError(
+            f"since = {commit!r}: from before there were fingerprints; take a later one"
+        )
 
 
 def _there(overlay: Path, workflow: Path, home: Path) -> Path:

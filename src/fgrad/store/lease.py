@@ -154,8 +154,8 @@ def owner_of(lock: Path) -> Owner | None:
 def seen(lock: Path) -> Owner | None:
     """Who holds a lease, as far as can be seen by one who may not write beside it.
 
-    The owner counts as alive if its last refresh, by this machine's clock, is not `SECONDS` ago, and
-    if it is still there where it is a process of this host.
+    The owner counts as alive if its last refresh, by this machine's clock, is not `SECONDS` ago,
+    and if it is still there where it is a process of this host.
     """
     try:
         owner = owner_of(lock)
