@@ -51,7 +51,7 @@ def papers(folder: Path) -> Iterator[tuple[str, Start]]:
 
 
 def trained() -> list[Measured]:
-    """An epoch of each network of the paper, on one core and on an H100, from docs/benchmarks.md."""
+    """An epoch of each network of the paper, on a core and on an H100: docs/benchmarks.md."""
     paper = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     jobs = runs.load(paper, ROOT / "config")[1].jobs
     hours = {}

@@ -306,8 +306,8 @@ def lines(found: Sequence[Part], cores: int, gpus: int) -> Iterator[str]:
     one, all_ = at_once(steps, cores)
     disk = sum(step.disk for step in steps)
     yield (
-        f"{len(steps):,} jobs, {duration(wall(steps, cores, gpus))} on {on}; memory {one / 1e3:.1f} GB "
-        f"a job, {all_ / 1e3:.1f} GB at once; disk {disk / 1e6:,.0f} MB at most"
+        f"{len(steps):,} jobs, {duration(wall(steps, cores, gpus))} on {on}; "
+        f"memory {one / 1e3:.1f} GB a job, {all_ / 1e3:.1f} GB at once; disk {disk / 1e6:,.0f} MB at most"
     )
 
 

@@ -116,9 +116,8 @@ def _ended(path: Path, kind: type[JobOptions]) -> Ended:
     gpu = str(known.get("device", "cpu")) != "cpu"
     done, own = _done(path, work, known)
     seconds, memory = benchmark(benchmark_of(path), gpu)
-    if seconds < own:  # it was resumed, or Snakemake did not start it
-        seconds = own
-    return Ended(work, seconds, max(done, 1.0), memory, gpu)
+    # of one that was resumed, Snakemake knows the end alone
+    return Ended(work, max(seconds, own), max(done, 1.0), memory, gpu)
 
 
 def _done(path: Path, work: Work, known: Mapping[str, Any]) -> tuple[float, float]:

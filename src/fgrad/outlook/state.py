@@ -133,13 +133,12 @@ def _seen(folder: Path, job: Job, at: float, goes_on: bool) -> Seen:
     lock = lease.lease_of(folder / job.outputs[0])
     if lease.seen(lock) is not None:
         return Seen(job, "running", _progress(lines))
-    if error := _error(lines):
-        return Seen(job, "failed", error)
-    if any(ENDED in line for line in lines[-1:]) or not goes_on:
+    error = _error(lines)
+    if not error and (not goes_on or any(ENDED in line for line in lines[-1:])):
         return Seen(job, "waiting")
-    if lock.exists():  # of a process that is no more
-        return Seen(job, "failed", f"ended without a word after: {_progress(lines) or 'nothing'}")
-    return Seen(job, "running", _progress(lines))
+    if not error and lock.exists():  # of a process that is no more
+        error = f"ended without a word after: {_progress(lines) or 'nothing'}"
+    return Seen(job, "failed", error) if error else Seen(job, "running", _progress(lines))
 
 
 def _age(path: Path) -> float:
@@ -199,7 +198,7 @@ def _left(counts: Sequence[tuple[str, ...]], done: int, total: int) -> str:
 
 
 def left(folder: Path, now: Look) -> float | None:
-    """Seconds until all is done, by what jobs of the same kind took; nothing if too few have ended."""
+    """Seconds until all is done, by what jobs of a kind took; nothing if too few have ended."""
     took: dict[str, list[float]] = {}
     for one in now.of("done"):
         try:
