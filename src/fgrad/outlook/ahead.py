@@ -304,11 +304,10 @@ def lines(found: Sequence[Part], cores: int, gpus: int) -> Iterator[str]:
         return
     on = f"{cores} core{'s' * (cores > 1)}" + (f" and {gpus} GPU{'s' * (gpus > 1)}" if gpus else "")
     one, all_ = at_once(steps, cores)
-    disk = sum(step.disk for step in steps)
-    yield (
-        f"{len(steps):,} jobs, {duration(wall(steps, cores, gpus))} on {on}; "
-        f"memory {one / 1e3:.1f} GB a job, {all_ / 1e3:.1f} GB at once; disk {disk / 1e6:,.0f} MB at most"
-    )
+    disk = sum(step.disk for step in steps) / 1e6
+    memory = f"memory {one / 1e3:.1f} GB a job, {all_ / 1e3:.1f} GB at once"
+    takes = duration(wall(steps, cores, gpus))
+    yield f"{len(steps):,} jobs, {takes} on {on}; {memory}; disk {disk:,.0f} MB at most"
 
 
 def _takes(some: Sequence[Cost], of: str) -> str:
