@@ -6,6 +6,8 @@ VENV := .venv
 READY := $(VENV)/.ready
 FORMS := .github/ISSUE_TEMPLATE
 RUN := . $(VENV)/bin/activate &&
+# bars on a terminal, elsewhere a line for each job: src/snakemake_logger_plugin_fgrad
+SHOWN := --logger fgrad
 APART := not slow and not slurm and not cloud and not latex and not site
 DOCS := $(RUN) pip install --quiet --disable-pip-version-check -r requirements-docs.lock && NO_MKDOCS_2_WARNING=1
 
@@ -24,13 +26,13 @@ quick: lint ## lint and every test that runs no Snakemake and takes no seconds; 
 	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART) and not workflow and not long"
 
 demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small grids: demo/results/paper
-	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo --quiet rules
+	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo $(SHOWN)
 
 paper: $(READY) ## everything at the paper's scale: results/paper
-	$(RUN) snakemake --cores $(CORES) --quiet rules
+	$(RUN) snakemake --cores $(CORES) $(SHOWN)
 
 laptop: $(READY) ## sections 4.4 and 4.5 on 5,000 digits, without a GPU: laptop/results/paper
-	$(RUN) snakemake fc sota --cores $(CORES) --configfile config/laptop.yaml --directory laptop --quiet rules
+	$(RUN) snakemake fc sota --cores $(CORES) --configfile config/laptop.yaml --directory laptop $(SHOWN)
 
 docs: $(READY) ## the pages in docs from the summaries kept there; tables and schema of config from the options
 	$(RUN) python docs/make.py && python docs/options.py

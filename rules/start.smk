@@ -14,6 +14,7 @@ from snakemake.settings.types import SharedFSUsage
 
 from fgrad import orphans
 from fgrad.errors import ConfigError
+from fgrad.outlook import state
 from fgrad.plan import devices, handed
 from fgrad.store import interrupts, lease, shared
 from fgrad.store.log import log_line
@@ -82,6 +83,19 @@ def devices_asked():
     return [one["device"] for one in options if "device" in one]
 
 
+def to_be_done():
+    """What `fgrad status` looks for."""
+    for job in workflow.dag.needrun_jobs():
+        if job.output:
+            yield state.Job(
+                job.rule.name,
+                job.message or job.rule.name.replace("_", " "),
+                [str(path) for path in job.output],
+                str(next(iter(job.log), "")),
+                str(job.benchmark or ""),
+            )
+
+
 def at_work():
     """From here on nobody else is at work in this folder."""
     AT_WORK.enter_context(lease.held(lease.WORKFLOW, "this folder", say=log_line))
@@ -121,6 +135,8 @@ onstart:
             dag = workflow.dag
             forced = [job for job in dag.needrun_jobs() if dag.reason(job).forced]
             files.drop_finished(path for job in forced for path in job.output)
+        if not workflow.touch:
+            state.begun(to_be_done())
         # where sources are not shared, jobs get a copy of them, configuration included
         usage = workflow.storage_settings.shared_fs_usage
         if not workflow.local_exec and SharedFSUsage.SOURCES in usage:

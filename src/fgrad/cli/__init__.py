@@ -6,6 +6,7 @@ import sys
 from fgrad import terminal
 from fgrad.arguments import Verb, choose, renamed
 from fgrad.cli.folder import adopt, prune, stale
+from fgrad.cli.outlook import plan, status
 from fgrad.cli.single import descend, measure, search, train
 
 VERBS: dict[str, Verb] = {
@@ -13,6 +14,8 @@ VERBS: dict[str, Verb] = {
     "descend": descend,
     "train": train,
     "search": search,
+    "plan": plan,
+    "status": status,
     "stale": stale,
     "adopt": adopt,
     "prune": prune,

@@ -28,9 +28,13 @@ class Place:
     configfile: tuple[Path, ...] = ()
     """Laid over the configuration in this order, as by ``snakemake --configfile``."""
 
-    def status(self) -> "Status":
-        """The results in it against what is asked for; the directory becomes the current one."""
-        return self._enter([(self.configfile, {})])[0]
+    def status(self, without: str | None = None) -> "Status":
+        """The results in it against what is asked for; the directory becomes the current one.
+
+        Args:
+            without: the folder that stands for it where there are no results; else it is refused.
+        """
+        return self._enter([(self.configfile, {})], without)[0]
 
     def statuses(self) -> "list[Status]":
         """Likewise for every number of the overlays, with published and with searched rates."""
@@ -42,15 +46,18 @@ class Place:
         )
         return self._enter([(stack, own) for stack in stacks for own in rates])
 
-    def _enter(self, asked: "list[tuple[tuple[Path, ...], dict[str, str]]]") -> "list[Status]":
+    def _enter(
+        self, asked: "list[tuple[tuple[Path, ...], dict[str, str]]]", without: str | None = None
+    ) -> "list[Status]":
         from fgrad.plan.read import runs_of
         from fgrad.plan.status import Status
 
         workflow = self.workflow.absolute()
         runs = [runs_of(workflow, [path.absolute() for path in stack], own) for stack, own in asked]
-        if not (self.directory / "results").is_dir():
+        there = (self.directory / "results").is_dir()
+        if not there and without is None:
             raise errors.ConfigError(f"{self.directory}: no results here")
-        os.chdir(self.directory)
+        os.chdir(self.directory if there or without is None else without)
         return [Status(one, workflow / "workflow/scripts") for one in runs]
 
 

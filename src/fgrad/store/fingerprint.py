@@ -25,7 +25,7 @@ PACKAGE = Path(__file__).parent.parent
 NAME = PACKAGE.name
 
 UNHASHED = (
-    "cli", "errors", "jobs", "orphans", "plan", "plugins", "store", "upkeep",
+    "cli", "errors", "jobs", "orphans", "outlook", "plan", "plugins", "store", "upkeep",
     "validation",
     "problems.published", "experiments.gpus",
 )  # fmt: skip

@@ -151,6 +151,25 @@ def owner_of(lock: Path) -> Owner | None:
     return None if found is None else Owner(found.hostname, found.pid)
 
 
+def seen(lock: Path) -> Owner | None:
+    """Who holds a lease, as far as can be seen by one who may not write beside it.
+
+    The owner counts as alive if its last refresh, by this machine's clock, is not `SECONDS` ago,
+    and if it is still there where it is a process of this host.
+    """
+    try:
+        owner = owner_of(lock)
+        if owner is None or time.time() - lock.stat().st_mtime >= SECONDS:
+            return None
+        if owner.here:
+            os.kill(owner.pid, 0)
+    except PermissionError:  # somebody else's
+        return owner
+    except OSError:
+        return None
+    return owner
+
+
 def held_below(folder: Path) -> dict[Path, Owner]:
     """Leases below a folder whose owners may be alive, and who these are.
 
