@@ -6,6 +6,7 @@ import sys
 from fgrad import terminal
 from fgrad.arguments import Verb, choose, renamed
 from fgrad.cli.folder import adopt, prune, stale
+from fgrad.cli.sharing import bundle, unpack
 from fgrad.cli.single import descend, measure, search, train
 
 VERBS: dict[str, Verb] = {
@@ -16,6 +17,8 @@ VERBS: dict[str, Verb] = {
     "stale": stale,
     "adopt": adopt,
     "prune": prune,
+    "bundle": bundle,
+    "unpack": unpack,
 }
 
 

@@ -12,6 +12,8 @@ from fgrad import errors
 from fgrad.store import files
 
 if TYPE_CHECKING:
+    from fgrad.plan.runs import Runs
+    from fgrad.plan.sections import Config
     from fgrad.plan.status import Status
 
 Flat = tyro.conf.arg(name="")
@@ -42,16 +44,28 @@ class Place:
         )
         return self._enter([(stack, own) for stack in stacks for own in rates])
 
+    def asked(self) -> "tuple[Config, Runs, Path]":
+        """Configuration, what it asks for, and the workflow's folder; the directory as above."""
+        from fgrad.plan.read import asked_for
+
+        workflow = self.workflow.absolute()
+        found = asked_for(workflow, [path.absolute() for path in self.configfile])
+        self._change()
+        return *found, workflow
+
     def _enter(self, asked: "list[tuple[tuple[Path, ...], dict[str, str]]]") -> "list[Status]":
         from fgrad.plan.read import runs_of
         from fgrad.plan.status import Status
 
         workflow = self.workflow.absolute()
         runs = [runs_of(workflow, [path.absolute() for path in stack], own) for stack, own in asked]
+        self._change()
+        return [Status(one, workflow / "workflow/scripts") for one in runs]
+
+    def _change(self) -> None:
         if not (self.directory / "results").is_dir():
             raise errors.ConfigError(f"{self.directory}: no results here")
         os.chdir(self.directory)
-        return [Status(one, workflow / "workflow/scripts") for one in runs]
 
 
 def stale(
