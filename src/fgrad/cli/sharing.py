@@ -20,10 +20,7 @@ def bundle(place: Annotated[Place, Flat], output: Path = Path("results/bundle.zi
     from fgrad.sharing.bundle import pack
 
     config, runs, workflow = place.asked()
-    known = pack(config, runs, workflow, output, print)
-    for name, why in known.left_out.items():
-        print(f"{name}: left out: {why}")
-    print(f"{output}: {len(known.runs)} runs")
+    pack(config, runs, workflow, output, print)
 
 
 def unpack(bundle: tyro.conf.Positional[Path], directory: Path = Path()) -> None:

@@ -11,22 +11,33 @@ import yaml
 
 import fgrad
 from fgrad import plugins
-from fgrad.errors import ConfigError
+from fgrad.errors import ConfigError, few
+from fgrad.paper import contents
 from fgrad.plan.runs import Runs
 from fgrad.plan.sections import Config
 from fgrad.plan.status import Status
 from fgrad.sharing import archive, crate, manifest
-from fgrad.store import files, parquet
+from fgrad.store import files, identity, parquet
 from fgrad.store.context import Say, silent
-
-MADE_OF_RUNS = ("summary", "lr_search")
-"""Folders of results that are made of runs: summaries, and learning rates found."""
+from fgrad.store.fingerprint import fingerprint
 
 WORKFLOW = ("Snakefile", "LICENSE", "CITATION.cff", "requirements.lock", "rules/*.smk")
 """Of the folder of the Snakefile; the rest of the code is that of the commit."""
 
 TABLES = ("functions", "angles", "networks")
 """Parts of the configuration that name a table of learning rates."""
+
+README = """# Runs of fgrad
+
+Results of a workflow, with what is needed to trust and redraw them. What is there, and what is not,
+says `bundle.json`. In a checkout of the code, at one of the commits that it names:
+
+```sh
+fgrad unpack BUNDLE.zip --directory X
+cp X/results/bundles/*/configuration/configuration.yaml X
+snakemake figures tables claims --cores 2 --directory X --configfile X/configuration.yaml
+```
+"""
 
 CONFIGURATION = "configuration/configuration.yaml"
 """The configuration with all that was laid over it."""
@@ -80,7 +91,12 @@ def pack(
         known = found.manifest(kept)
         write(manifest.NAME, manifest.text_of(known))
     for section, count in known.sections.items():
-        say(f"{section}: {count.finished} of {count.asked} runs")
+        if count.finished:
+            say(f"{section}: {count.finished} of {count.asked} runs")
+    lines = [f"{name}: left out: {why}" for name, why in known.left_out.items()]
+    if lines:
+        say(few(lines, "left out"))
+    say(f"{output}: {len(known.runs)} runs")
     return known
 
 
@@ -120,10 +136,31 @@ class _Found:
     def beside(self) -> Iterator[tuple[str, bytes]]:
         """Logs of the runs, and what has been made of runs: summaries, learning rates."""
         logs = (Path(name.replace("/runs/", "/logs/", 1)).with_suffix(".log") for name in self.made)
-        made = (path for one in MADE_OF_RUNS for path in Path("results", one).glob("[!.]*.*"))
-        for path in (*logs, *made):
+        for path in (*logs, *self._made_of_runs()):
             if path.is_file():
                 yield path.as_posix(), path.read_bytes()
+
+    def _made_of_runs(self) -> Iterator[Path]:
+        """Summaries, and learning rates found, that are of today's runs, all of them."""
+        for name, summary in contents.SUMMARIES.items():
+            asked = [
+                self.status.asked(section, run)
+                for section in summary.runs
+                for run in self.status.runs.jobs[section]
+            ]
+            script = "collect_searches.py" if summary.rates else "summarize.py"
+            code = fingerprint(summary.makes, self.status.scripts / script)
+            published = [
+                self.status.runs.published[section].get(run)
+                for section in summary.runs * bool(summary.rates)
+                for run in self.status.runs.jobs[section]
+            ]
+            also = (code, published) if summary.rates else (code,)
+            path = f"results/summary/{name}.parquet"
+            whole = {one.path for one in asked} <= self.made.keys()
+            if whole and identity.is_made_of(path, [one.plain() for one in asked], *also):
+                yield Path(path)
+                yield Path(f"results/lr_search/{summary.rates}.csv")
 
     @property
     def sources(self) -> dict[str, dict[str, str]]:
@@ -187,6 +224,7 @@ def _asked(
     config: Config, workflow: Path, sources: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
     """What was asked for, and by what: configuration, tables, files of the user's own, workflow."""
+    yield crate.README, README.encode()
     plain = config.model_dump(mode="json")
     yield CONFIGURATION, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode()
     named = {plain["published_results"], *(plain[one]["learning_rates"] for one in TABLES)}

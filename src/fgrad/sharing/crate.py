@@ -11,6 +11,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
+import fgrad
 from fgrad.sharing import manifest
 
 SPECIFICATION = "1.1"
@@ -27,6 +28,10 @@ TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 
 MAIN = "workflow/Snakefile"
 
+README = "README.md"
+
+BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
+
 WORKFLOW = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
 """What the main workflow is."""
 
@@ -39,6 +44,7 @@ FORMATS = {
     ".csv": "text/csv",
     ".json": "application/json",
     ".yaml": "application/yaml",
+    ".md": "text/markdown",
 }
 """Ending → kind of file; of others it is text."""
 
@@ -79,6 +85,8 @@ def describe(files: Mapping[str, manifest.File], times: tuple[str, str], workflo
         about.context(url, "CreativeWork", name=name, version=version)
         for url, (name, version) in PROFILES.items()
     ]
+    crate.metadata["conformsTo"] = [{"@id": crate.metadata.profile}, {"@id": list(PROFILES)[-1]}]
+    entities[README]["about"] = root
     if about.paper:
         root["citation"] = about.paper
     if main is not None:
@@ -94,10 +102,8 @@ class _About:
         self.crate = crate
         cff = yaml.safe_load(citation.read_text(encoding="utf-8")) if citation.is_file() else {}
         self.title = cff.get("title", "fgrad")
-        self.authors = [
-            self.context(f"#{name}", "Organization", name=name)
-            for name in (one.get("name", "") for one in cff.get("authors", ()))
-        ]
+        names = [one.get("name", "") for one in cff.get("authors", ())]
+        self.authors = self.context("#authors", "Organization", name=", ".join(names) or "unknown")
         paper = cff.get("preferred-citation")
         self.paper = paper and self.context(
             f"https://doi.org/{paper['doi']}",
@@ -107,11 +113,10 @@ class _About:
             datePublished=str(paper["year"]),
         )
 
-    def context(self, identity: str, kind: str, **properties: Any) -> ContextEntity:
+    def context(self, identity: str, kind: str = "", **properties: Any) -> ContextEntity:
         """Something that is no file of the crate."""
-        return self.crate.add(
-            ContextEntity(self.crate, identity, properties={"@type": kind, **properties})
-        )
+        properties = ({"@type": kind} if kind else {}) | properties
+        return self.crate.add(ContextEntity(self.crate, identity, properties=properties))
 
 
 def _run(
@@ -127,16 +132,22 @@ def _run(
     runs = [crate.get(name) for name in files if name.startswith(manifest.RUNS)]
     main["name"] = about.title
     main["programmingLanguage"] = language
-    main["license"], main["creator"] = LICENSE, about.authors
+    main["license"], main["creator"] = {"@id": LICENSE}, about.authors
+    main["version"] = fgrad.__version__
+    main["conformsTo"] = about.context(
+        BIOSCHEMAS, "CreativeWork", name="ComputationalWorkflow", version="1.0"
+    )
     action = {"@type": "CreateAction", "name": "Runs of the workflow", "startTime": times[0]}
     action |= {"endTime": times[1], "actionStatus": "http://schema.org/CompletedActionStatus"}
-    run = crate.add(ContextEntity(crate, "#run", properties=action))
-    run["instrument"], run["object"], run["result"] = main, configuration, runs
-    run["agent"] = about.authors
+    action["description"] = f"{len(runs)} runs, each with options, code and times in its file"
+    run = about.context("#run", **action)
+    run["instrument"], run["agent"] = main, about.authors
+    run["object"], run["result"] = _plain(configuration), _plain(runs)
     for way, shown in (("input", configuration), ("output", runs)):
-        parameter = {"@type": "FormalParameter", "name": way, "additionalType": "File"}
-        entity = crate.add(ContextEntity(crate, f"#{way}", properties=parameter))
-        entity["workExample"] = shown
+        entity = about.context(f"#{way}", "FormalParameter", name=way, additionalType="File")
+        entity["workExample"] = _plain(shown)
+        for one in shown:
+            one["exampleOfWork"] = entity
         main[way] = entity
     crate.root_dataset["mainEntity"] = main
     crate.root_dataset["mentions"] = run
@@ -147,3 +158,8 @@ def _properties(name: str, known: manifest.File) -> dict[str, Any]:
     size = {"contentSize": str(known.size), "sha256": known.sha256}
     workflow = {"@type": WORKFLOW} if name == MAIN else {}
     return {"name": name, "encodingFormat": kind, **size, **workflow}
+
+
+def _plain(entities: list[Any]) -> Any:
+    """One alone stands in no list."""
+    return entities[0] if len(entities) == 1 else entities
