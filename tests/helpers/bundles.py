@@ -58,6 +58,7 @@ class Broken:
                 info = plain(name)
                 self.shaped.get(name, lambda _: None)(info)
                 opened.writestr(info, content)
+            opened.NameToInfo.clear()  # it warns of two of one name
             for info, content in self.infos:
                 opened.writestr(info, content)
         content = bytearray(path.read_bytes())
