@@ -23,6 +23,7 @@ include: "rules/networks.smk"
 include: "rules/paper.smk"
 include: "rules/lr_search.smk"
 include: "rules/report.smk"
+include: "rules/bundle.smk"
 
 
 if not INCLUDED:

@@ -39,6 +39,7 @@ def test_the_top_level_is_a_hall_with_doors():
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     assert rooms == {
         "cli", "gradients", "problems", "options", "plan", "experiments", "store", "paper", "outlook",
+        "sharing",
     }  # fmt: skip
 
 

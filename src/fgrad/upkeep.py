@@ -129,16 +129,20 @@ def _is_ours(path: Path) -> bool:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """No workflow is at work in the current folder, nor starts in the meantime.
+def alone(folder: Path = Path()) -> Iterator[None]:
+    """No workflow is at work in a folder, nor starts in the meantime.
+
+    Args:
+        folder: the current one, or another.
 
     Raises:
         ConfigError: if one is, or a job that one has left behind.
     """
-    with lease.held(lease.WORKFLOW, "this folder", say=log.log_line):
-        left = [f"{lock}: {owner}" for lock, owner in lease.held_below(Path("results")).items()]
+    what = "this folder" if folder == Path() else str(folder)
+    with lease.held(folder / lease.WORKFLOW, what, say=log.log_line):
+        left = [f"{lock}: {owner}" for lock, owner in lease.held_below(folder / "results").items()]
         if left:
-            raise ConfigError(f"this folder: jobs are still at work in it: {', '.join(left)}")
+            raise ConfigError(f"{what}: jobs are still at work in it: {', '.join(left)}")
         yield
 
 

@@ -7,6 +7,7 @@ from fgrad import terminal
 from fgrad.arguments import Verb, choose, renamed
 from fgrad.cli.folder import adopt, prune, stale
 from fgrad.cli.outlook import plan, status
+from fgrad.cli.sharing import bundle, unpack
 from fgrad.cli.single import descend, measure, search, train
 
 VERBS: dict[str, Verb] = {
@@ -19,6 +20,8 @@ VERBS: dict[str, Verb] = {
     "stale": stale,
     "adopt": adopt,
     "prune": prune,
+    "bundle": bundle,
+    "unpack": unpack,
 }
 
 

@@ -12,6 +12,8 @@ from fgrad import errors
 from fgrad.store import files
 
 if TYPE_CHECKING:
+    from fgrad.plan.runs import Runs
+    from fgrad.plan.sections import Config
     from fgrad.plan.status import Status
 
 Flat = tyro.conf.arg(name="")
@@ -46,6 +48,15 @@ class Place:
         )
         return self._enter([(stack, own) for stack in stacks for own in rates])
 
+    def asked(self) -> "tuple[Config, Runs, Path]":
+        """Configuration, what it asks for, and the workflow's folder; the directory as above."""
+        from fgrad.plan.read import asked_for
+
+        workflow = self.workflow.absolute()
+        found = asked_for(workflow, [path.absolute() for path in self.configfile])
+        self._change()
+        return *found, workflow
+
     def _enter(
         self, asked: "list[tuple[tuple[Path, ...], dict[str, str]]]", without: str | None = None
     ) -> "list[Status]":
@@ -54,11 +65,17 @@ class Place:
 
         workflow = self.workflow.absolute()
         runs = [runs_of(workflow, [path.absolute() for path in stack], own) for stack, own in asked]
-        there = (self.directory / "results").is_dir()
-        if not there and without is None:
-            raise errors.ConfigError(f"{self.directory}: no results here")
-        os.chdir(self.directory if there or without is None else without)
+        self._change(without)
         return [Status(one, workflow / "workflow/scripts") for one in runs]
+
+    def _change(self, without: str | None = None) -> None:
+        """Into the directory; or into what stands for it where there are no results."""
+        if (self.directory / "results").is_dir():
+            os.chdir(self.directory)
+        elif without is None:
+            raise errors.ConfigError(f"{self.directory}: no results here")
+        else:
+            os.chdir(without)
 
 
 def stale(

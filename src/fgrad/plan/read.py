@@ -14,7 +14,14 @@ from fgrad.plan.syntax import parsed
 def runs_of(
     workflow: Path, overlays: Iterable[Path] = (), values: Mapping[str, Any] | None = None
 ) -> Runs:
-    """Every job that a configuration asks for.
+    """Every job that a configuration asks for; takes and raises what `asked_for` does."""
+    return asked_for(workflow, overlays, values)[1]
+
+
+def asked_for(
+    workflow: Path, overlays: Iterable[Path] = (), values: Mapping[str, Any] | None = None
+) -> tuple[Config, Runs]:
+    """A configuration, and every job that it asks for.
 
     Args:
         workflow: folder of the Snakefile, with the configuration in ``config/config.yaml``.
@@ -26,7 +33,7 @@ def runs_of(
     """
     layers = [(path.parent, read(path)) for path in overlays] + [(Path.cwd(), dict(values or {}))]
     over = laid_over(*(layer for _, layer in layers))
-    return load(laid_under(workflow, over), workflow / "config", folders(layers))[1]
+    return load(laid_under(workflow, over), workflow / "config", folders(layers))
 
 
 def folders(layers: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, Path]:

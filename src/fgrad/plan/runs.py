@@ -302,8 +302,8 @@ class _Joined:
         task = {"function": named, "n": n, "gradient": gradient, "k": k, "angle": angle}
         task |= {"steps": section.steps[named], "patience": section.patience}
         task |= {"mode": section.mode, "approach": self.approach(gradient)}
-        degrees = "" if alpha is None else f"_a{_degrees(alpha)}"
-        name = f"{function}/n{n}/{_method(gradient, k)}{degrees}"
+        suffix = "" if alpha is None else f"_a{degrees(alpha)}"
+        name = f"{function}/n{n}/{method_name(gradient, k)}{suffix}"
         where = "config: functions" if self.searched else str(path)
         return _Row(name, f"{where}, {FunctionRow.describe(key)}", task, lr)
 
@@ -314,7 +314,7 @@ class _Joined:
         task |= dict(zip(NetworkRow.columns(), key, strict=True))
         task |= {one: self.references.get(task[one], task[one]) for one in ("model", "dataset")}
         size = "" if width is None else f"_w{width}"
-        file = f"{model}{size}/{dataset}/{_method(gradient, k)}"
+        file = f"{model}{size}/{dataset}/{method_name(gradient, k)}"
         where = f"config: networks.{name}"
         return _Row(file, where, task | {"approach": self.approach(gradient)}, lr)
 
@@ -377,14 +377,16 @@ def _angle_quality_runs(config: Config) -> Jobs:
     shared = section.model_dump(include={"seed", "gradient", "aggregations"})
     shared |= {"n": [angles.n], "k": angles.quality_k, "samples": angles.samples}
     return {
-        f"a{_degrees(alpha)}": made(QualityRun, shared | {"angle": alpha}, "config: angles")
+        f"a{degrees(alpha)}": made(QualityRun, shared | {"angle": alpha}, "config: angles")
         for alpha in angles.angle
     }
 
 
-def _degrees(angle: float) -> str:
+def degrees(angle: float) -> str:
+    """An angle in names of results."""
     return repr(float(angle)).removesuffix(".0")
 
 
-def _method(gradient: str, k: int | None) -> str:
+def method_name(gradient: str, k: int | None) -> str:
+    """A gradient with its number of tangents in names of results."""
     return gradient if k is None else f"{gradient}_k{k}"

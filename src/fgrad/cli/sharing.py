@@ -1,0 +1,39 @@
+"""Finished runs into one archive, and out of it: bundle, unpack."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fgrad.cli.folder import Flat, Place
+
+
+def bundle(place: Annotated[Place, Flat], output: Path = Path("results/bundle.zip")) -> None:
+    """Finished runs with what is needed to trust and redraw them, in one archive.
+
+    What is missing or stale is left out; no run is started. ``snakemake bundle`` does the same.
+
+    Args:
+        place: which results.
+        output: the archive, below the directory unless it is absolute.
+    """
+    from fgrad.sharing.bundle import pack
+
+    config, runs, workflow = place.asked()
+    pack(config, runs, workflow, output, print)
+
+
+def unpack(bundle: tyro.conf.Positional[Path], directory: Path = Path()) -> None:
+    """Verify a bundle and lay its runs where the workflow looks for them, all of them or none.
+
+    Args:
+        bundle: made by ``fgrad bundle``.
+        directory: working folder of the workflow; made if it is not there.
+    """
+    from fgrad.sharing.unpack import unpack as lay_out
+
+    found = lay_out(bundle, directory)
+    counts = {"there already": found.same, "put together with other seeds": found.merged}
+    said = "".join(f", {len(runs)} {what}" for what, runs in counts.items() if runs)
+    print(f"{directory}: {len(found.laid)} runs laid out{said}")
+    print(f"what came with them: {found.beside}")

@@ -1,0 +1,1 @@
+"""Results that travel: all finished runs in one archive, and out of it again."""

@@ -1,0 +1,73 @@
+"""Results go into a bundle, and out of it in a clone that computes nothing again."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import Project, values
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+RUNS = {
+    "compare_rates", "descend_function", "measure_quality", "prepare_data", "search_function",
+    "search_network", "train_network",
+}  # fmt: skip
+PAPER = ("figures", "tables", "claims")
+RATE = ("config/learning_rates/functions.csv", "sphere,2,frog,2,,")
+
+
+def unpacked(project: Project, home: Path) -> Project:
+    """A clone without results or records, that a bundle was unpacked in."""
+    other = project.copy(home, results=False)
+    bundle = project.work / "results/bundle.zip"
+    command = [sys.executable, "-m", "fgrad", "unpack", str(bundle), "--directory", str(other.work)]
+    subprocess.run(command, check=True, env=project.environment(), timeout=100)
+    return other
+
+
+def runs_of(jobs: dict[str, int]) -> dict[str, int]:
+    return {rule: count for rule, count in jobs.items() if rule in RUNS}
+
+
+def test_a_round_trip(project, tmp_path):
+    assert project.planned("bundle") == {"bundle": 1}
+    project.run("bundle")
+    other = unpacked(project, tmp_path / "other")
+    planned = other.planned(*PAPER)
+    assert planned["summarize"]
+    assert runs_of(planned) == {}
+    other.run(*PAPER)
+    for name, path in project.runs().items():
+        assert other.runs()[name].read_bytes() == path.read_bytes()
+    for path in (project.work / "results/summary").glob("*.parquet"):
+        assert values(path).equals(values(other.work / "results/summary" / path.name)), path.name
+    paper = project.work / "results/paper"
+    files = [path for path in paper.rglob("*") if path.suffix in (".png", ".csv", ".md", ".json")]
+    assert len(files) > 40
+    for path in files:
+        there = other.work / "results/paper" / path.relative_to(paper)
+        assert there.read_bytes() == path.read_bytes(), path
+
+    table = other.home / RATE[0]
+    row = next(line for line in table.read_text().splitlines() if line.startswith(RATE[1]))
+    other.edit(RATE[0], row, f"{RATE[1]}0.0123")
+    assert runs_of(other.planned(*PAPER)) == {"descend_function": 1}
+
+
+def test_partial_and_searched(searched_project, tmp_path):
+    """Half of the results: the rest is computed as ever, rates are not searched for again."""
+    project = searched_project
+    training = next(path for name, path in project.runs().items() if name.startswith("fc/"))
+    training.unlink()
+    shutil.rmtree(project.work / "results/runs/functions")
+    project.run("bundle")
+    other = unpacked(project, tmp_path / "other")
+    planned = runs_of(other.planned("functions", "fc"))
+    assert planned == {"descend_function": 6, "train_network": 1, "prepare_data": 1}
+    (beside,) = (other.work / "results/bundles").iterdir()
+    known = json.loads((beside / "bundle.json").read_text())
+    assert known["sections"]["functions"] == {"asked": 6, "finished": 0}
+    assert list((beside / "results/lr_search").glob("*.csv"))
