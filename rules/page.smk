@@ -7,23 +7,30 @@ from fgrad.paper.page import ending, render
 PAGE = "results/paper/index.html"
 
 
-def makes():
-    """What each target that is not the page makes, by its name; without a name, everything."""
-    sections = {one.target: [one] for one in contents.SECTIONS.values() if one.target}
-    all_of_it = dict.fromkeys(
-        ("all", "figures", "tables", "latex", "claims"), contents.PAPER
-    )
-    named = sections | all_of_it | {"lr_search": contents.SEARCHES}
-    return {workflow.modifier.modify_rulename(name): own for name, own in named.items()}
+def named(name):
+    """What a rule is called where these rules are a module of others."""
+    return workflow.modifier.modify_rulename(name)
+
+
+# target that is not the page: the sections it makes; without any target, all of the paper's
+MAKES = (
+    {named(one.target): [one] for one in contents.SECTIONS.values() if one.target}
+    | {
+        named(one): contents.PAPER
+        for one in ("all", "figures", "tables", "latex", "claims")
+    }
+    | {named("lr_search"): contents.SEARCHES}
+)
+PAGE_ALONE = {named("page"), PAGE}
 
 
 @cache
 def made_now():
     """Sections that this start makes whatever is there of them: the page alone starts no run."""
     targets = workflow.dag_settings.targets
-    if not targets & {workflow.modifier.modify_rulename("page"), PAGE}:
+    if PAGE_ALONE.isdisjoint(targets):
         return set(contents.PAPER)  # who asks for the page asks for it with everything
-    return {one for target in targets for one in makes().get(target, ())}
+    return {one for target in targets for one in MAKES.get(target, ())}
 
 
 def kinds_of_runs(section):
