@@ -94,6 +94,7 @@ def _face(font: Font, characters: set[str]) -> str:
     options = subset.Options()
     options.flavor = "woff"
     options.layout_features = []
+    options.drop_tables += ["FFTM"]  # a date
     options.recalc_timestamp = False
     with subset.load_font(findfont(properties), options) as loaded:
         subsetter = subset.Subsetter(options)
