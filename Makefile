@@ -25,7 +25,7 @@ help: ## list the targets
 quick: lint ## lint and every test that runs no Snakemake and takes no seconds; before a commit
 	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART) and not workflow and not long"
 
-demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small grids: demo/results/paper
+demo: $(READY) config/demo.yaml ## every rule, figure, table and claim on small grids: demo/results/paper/index.html
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --directory demo $(SHOWN)
 
 paper: $(READY) ## everything at the paper's scale: results/paper
@@ -61,8 +61,8 @@ test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recomm
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud -W default
 
-test-site: $(READY) ## the site, built without a network; apt-get install chromium for its formulas
-	$(DOCS) pytest -m site -r s -W default tests/test_site.py
+test-site: $(READY) ## the site and the page, built without a network; apt-get install chromium for both
+	$(DOCS) pytest -m site -r s -W default tests/test_site.py tests/test_page.py
 
 lint: $(READY) ## format, lint, type and import check; forms of the files that others read
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports

@@ -22,6 +22,7 @@ include: "rules/functions.smk"
 include: "rules/networks.smk"
 include: "rules/paper.smk"
 include: "rules/lr_search.smk"
+include: "rules/page.smk"
 include: "rules/report.smk"
 include: "rules/bundle.smk"
 
@@ -33,3 +34,4 @@ if not INCLUDED:
         input:
             [path for section in contents.PAPER for path in everything_of(section)],
             rules.claims.input,
+            PAGE,

@@ -128,7 +128,9 @@ def figures_of(section):
 
 
 def tables_of(section):
-    return files_of("tables", [one.name for one in section.tables], "csv", "md", "tex")
+    return files_of(
+        "tables", [one.name for one in section.tables], "csv", "md", "tex", "html"
+    )
 
 
 def latex_of(section):
@@ -136,7 +138,8 @@ def latex_of(section):
 
 
 def verdicts_of(section):
-    return files_of("claims", [section.name] if section.claims else [], "md", "json")
+    claims = [section.name] if section.claims else []
+    return files_of("claims", claims, "md", "json", "html")
 
 
 def rates_of(section):
@@ -201,7 +204,8 @@ for _section in contents.SECTIONS.values():
             input:
                 summaries_of(_figure.of),
             output:
-                files_of_figure(_figure.name),
+                files=files_of_figure(_figure.name),
+                page=f"results/paper/page/{_figure.name}.svg",
             log:
                 f"results/logs/figures/{_figure.name}.log",
             benchmark:
@@ -231,14 +235,15 @@ for _section in contents.SECTIONS.values():
             input:
                 summaries_of(_table.of),
             output:
+                f"results/paper/tables/{_table.name}.csv",
+                f"results/paper/tables/{_table.name}.md",
+                f"results/paper/tables/{_table.name}.tex",
                 report(
-                    f"results/paper/tables/{_table.name}.csv",
+                    f"results/paper/tables/{_table.name}.html",
                     caption="../workflow/report/caption.rst",
                     category=_section.heading,
                     labels={"kind": "table", "name": _table.name.replace("_", " ")},
                 ),
-                f"results/paper/tables/{_table.name}.md",
-                f"results/paper/tables/{_table.name}.tex",
             log:
                 f"results/logs/tables/{_table.name}.log",
             benchmark:
@@ -264,13 +269,14 @@ rule judge_claims:
     input:
         judged_by,
     output:
+        "results/paper/claims/{part}.md",
+        "results/paper/claims/{part}.json",
         report(
-            "results/paper/claims/{part}.md",
+            "results/paper/claims/{part}.html",
             caption="../workflow/report/caption.rst",
-            category="Claims",
+            category="0 Claims",  # first of all, as 3 is the lowest of the sections
             labels={"kind": "verdicts", "name": "{part}"},
         ),
-        "results/paper/claims/{part}.json",
     log:
         "results/logs/claims/{part}.log",
     benchmark:
@@ -300,6 +306,7 @@ rule collect_claims:
     output:
         "results/paper/claims.md",
         "results/paper/claims.json",
+        "results/paper/claims.html",
     log:
         "results/logs/claims.log",
     benchmark:
@@ -370,5 +377,6 @@ rule claims:
     input:
         "results/paper/claims.md",
         "results/paper/claims.json",
+        "results/paper/claims.html",
     message:
         "The verdict on the paper's claims"

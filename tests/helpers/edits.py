@@ -112,7 +112,6 @@ def linear(
 """
 
 NOTHING: dict[str, Edit] = {
-    "the caption of a figure, which is in the report alone": edited("src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"),
     "a mirror of a data set": edited(
         "src/fgrad/problems/published.py",
         '"https://ossci-datasets.s3',
@@ -216,6 +215,14 @@ NOTHING: dict[str, Edit] = {
 }  # fmt: skip
 
 SOME: dict[str, tuple[Edit, dict[str, int]]] = {
+    "the caption of a figure, which is on the page and in the report": (
+        edited("src/fgrad/paper/contents/functions.py", "Gradient descent of section 4.2", "Descent of section 4.2"),
+        {"page": 1},
+    ),
+    "how the page looks": (
+        edited("src/fgrad/paper/page/templates/style.css", "max-width: 70rem", "max-width: 60rem"),
+        {"page": 1},
+    ),
     "a learning rate": (
         edited("config/learning_rates/functions.csv", "rosenbrock,2,frog,2,0.0019253", "rosenbrock,2,frog,2,0.002"),
         {"descend_function": 1, "summarize": 3} | FUNCTION_PAPER,
@@ -284,6 +291,9 @@ SOME: dict[str, tuple[Edit, dict[str, int]]] = {
          "figure_angle_quality": 1, "table_quality": 1, "table_angle_quality": 1, "judge_claims": 2, "collect_claims": 1},
     ),
 }  # fmt: skip
+
+SOME = {name: (edit, jobs and jobs | {"page": 1}) for name, (edit, jobs) in SOME.items()}
+"""What is shown anew is shown on the page."""
 
 BY_GIT = {"a branch switched and switched back", "a fresh clone"}
 """Edits of every file at once, which are not made beside others."""

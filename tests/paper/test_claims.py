@@ -437,7 +437,8 @@ def test_holm():
 
 def test_files(summaries, tmp_path):
     judged = judge(summaries)
-    claims.write(judged, str(tmp_path / "claims.md"), str(tmp_path / "claims.json"), scale="Small.")
+    kinds = [str(tmp_path / f"claims.{kind}") for kind in ("md", "json", "html")]
+    claims.write(judged, *kinds, scale="Small.")
     assert json.loads((tmp_path / "claims.json").read_text()) == judged
     text = (tmp_path / "claims.md").read_text()
     assert "holds: 27, not decidable: 1." in text

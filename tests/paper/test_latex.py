@@ -102,12 +102,12 @@ def tables(folder, published: bool):
                 {"published": reported(frames[0], one.metrics)} if published and one.metrics else {}
             )
             made = resolve_name(one.makes)(*frames, **given)
-            csv, markdown, tex = (
-                str(folder / f"{one.name}.{kind}") for kind in ("csv", "md", "tex")
+            csv, markdown, tex, html = (
+                str(folder / f"{one.name}.{kind}") for kind in ("csv", "md", "tex", "html")
             )
             note = "3 of 264 runs were made by older code (a_b)."
             caption = f"{section.heading}. {one.caption_of(facts[section.name])}"
-            write(made, csv, markdown, tex, caption, note)
+            write(made, csv, markdown, tex, html, caption, note)
             paths.append(tex)
     return paths
 

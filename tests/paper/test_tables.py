@@ -242,8 +242,9 @@ def test_comparison():
 )
 def test_the_csv_holds_numbers_alone(tmp_path, make):
     table = make(summaries.functions())
-    csv, markdown, tex = (str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex"))
-    write(table, csv, markdown, tex, "Words.")
+    kinds = ("csv", "md", "tex", "html")
+    csv, markdown, tex, html = (str(tmp_path / f"t.{kind}") for kind in kinds)
+    write(table, csv, markdown, tex, html, "Words.")
     found = pd.read_csv(csv)
     texts = {name for name in found if not pd.api.types.is_numeric_dtype(found[name])}
     assert texts == {"function", "gradient"}
@@ -251,16 +252,21 @@ def test_the_csv_holds_numbers_alone(tmp_path, make):
         np.testing.assert_allclose(found[name], table.data[name].to_numpy(dtype=float))
 
 
-def test_three_formats(tmp_path):
+def test_four_formats(tmp_path):
     data = pd.DataFrame({"a_b": ["x", "y"], "k": pd.array([1, None], "Int64"), "m": [0.5, np.inf]})
     columns = (
         Column("a_b", ("x", "y"), names=True, text=True),
         Column("k", ("1 ± 2", "")),
     )
-    first, second, third = (str(tmp_path / f"one_name.{kind}") for kind in ("csv", "md", "tex"))
-    paths = first, second, third
+    first, second, third, fourth = (
+        str(tmp_path / f"one_name.{kind}") for kind in ("csv", "md", "tex", "html")
+    )
+    paths = first, second, third, fourth
     write(Table(data, columns), *paths, "Of ``a_b``: *5 %* ± 1.", "Older (ab).")
-    csv, markdown, latex = (Path(path).read_text(encoding="utf-8") for path in paths)
+    csv, markdown, latex, html = (Path(path).read_text(encoding="utf-8") for path in paths)
+    assert '<th scope="row">x</th><td class="number">1 ± 2</td>' in html
+    assert "Of <code>a_b</code>: <em>5 %</em> ± 1." in html
+    assert "Older (ab)." in html
     assert csv == "a_b,k,m\nx,1,0.5\ny,,inf\n"
     assert "| x     | 1 ± 2 |" in markdown
     assert markdown.endswith("\n\nOlder (ab).\n")

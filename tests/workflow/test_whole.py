@@ -24,9 +24,12 @@ def test_everything_is_there(finished):
         f"{n}.{t}" for n in FIGURES for t in ("pdf", "png")
     }
     assert {p.name for p in (paper / "tables").iterdir()} == {
-        f"{n}.{t}" for n in TABLES for t in ("csv", "md", "tex")
+        f"{n}.{t}" for n in TABLES for t in ("csv", "md", "tex", "html")
     }
-    assert {p.name for p in paper.iterdir() if p.is_file()} == {"claims.md", "claims.json"}
+    assert {p.name for p in (paper / "page").iterdir()} == {f"{n}.svg" for n in FIGURES}
+    assert {p.name for p in paper.iterdir() if p.is_file()} == {
+        "claims.md", "claims.json", "claims.html", "index.html",
+    }  # fmt: skip
     for path in paper.rglob("*.*"):
         assert path.stat().st_size > 50
     runs = finished.runs()

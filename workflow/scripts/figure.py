@@ -9,4 +9,5 @@ with log.logged(snakemake.log[0]):
     frames = [parquet.read(path) for path in snakemake.input]
     figure = resolve_name(snakemake.params.draws)(*frames)
     note = identity.notes(snakemake.input)
-    files.save(figure, snakemake.output, note, files.shown(snakemake.input))
+    shown, page = files.shown(snakemake.input), snakemake.output.page
+    files.save(figure, snakemake.output.files, note, shown, page)

@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from fgrad.paper.page.ending import counted
+from fgrad.paper.page.render import render
 from fgrad.store.files import atomic
 
 HEADINGS = {
@@ -74,18 +76,28 @@ def markdown(judged: list[dict[str, str]], scale: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(judged: list[dict[str, str]], people: str, programs: str, scale: str) -> None:
-    """Write the verdicts for people and for programs.
+def write(
+    judged: list[dict[str, str]], people: str, programs: str, browsers: str, scale: str
+) -> None:
+    """Write the verdicts for people, programs and browsers.
 
     Args:
         judged: from `judge`.
         people: path of the Markdown.
         programs: path of the JSON.
+        browsers: path of the HTML.
         scale: what the run covered, in words.
     """
     content = {
         people: markdown(judged, scale),
         programs: json.dumps(judged, indent=2, ensure_ascii=False) + "\n",
+        browsers: render(
+            "claims.html.j2",
+            judged=judged,
+            counts=counted(judged),
+            scale=scale,
+            headings=list(HEADINGS.items()),
+        ),
     }
     for path, text in content.items():
         with atomic(Path(path)) as temporary:

@@ -32,6 +32,7 @@ FUNCTIONS = Section(
             "final_values",
             draws="fgrad.paper.figures.final_values:draw",
             of=("functions",),
+            values=("log_gap", "final"),
             caption="The paper, section 4.2: more tangents reach lower values, and the projection "
             "optimises in dimensions where a single tangent hardly moves. Final value after "
             "{steps} steps, with {rates}: on log scales the {log_mean}, values "
@@ -45,6 +46,7 @@ FUNCTIONS = Section(
             "descent_curves",
             draws="fgrad.paper.figures.descent_curves:draw",
             of=("curves",),
+            values=("log_gap", "value"),
             caption="Gradient descent of section 4.2, with {rates}: value over "
             "steps, on log scales the {log_mean}, else the part of the starting gap that is "
             "left, the {mean}. A seed that has stopped keeps its last value. A curve ends in "
@@ -54,6 +56,7 @@ FUNCTIONS = Section(
             "gap_to_bp",
             draws="fgrad.paper.figures.gap_to_bp:draw",
             of=("functions",),
+            values=("log_left",),
             caption="How far forward gradients stay behind ∇f in section 4.2: what is left of the "
             "starting gap f(x₀) − f*, as a multiple of what ∇f leaves with a learning rate of its "
             "own, the {log_mean}. Below 10⁻⁶ of the starting gap a descent counts as solved, "
@@ -64,6 +67,7 @@ FUNCTIONS = Section(
             "quality_predicts",
             draws="fgrad.paper.figures.quality_predicts:draw",
             of=("functions",),
+            values=("log_left",),
             caption="How far the quality of an estimate predicts the progress of a descent, which "
             "the paper does not show: what is left of the starting gap in section 4.2 over the "
             "expected cosine similarity to ∇f that the laws of section 4.1 give for that gradient, "
@@ -164,6 +168,7 @@ ANGLES = Section(
             "angle_quality",
             draws="fgrad.paper.figures.angle_quality:draw",
             of=("angle_quality",),
+            values=("cosine", "norm_ratio"),
             caption="The paper, section 4.3: the projection depends on the span of the tangents "
             "alone, so their angle changes the mean but never the projection. Points: mean over "
             "{samples} samples with 95 % intervals; dotted: theory. See the claims "
@@ -173,6 +178,7 @@ ANGLES = Section(
             "angle_descent",
             draws="fgrad.paper.figures.angle_descent:draw",
             of=("angle_curves",),
+            values=("log_gap", "value"),
             caption="The paper, section 4.3: descent on {function} with all tangents at an angle "
             "to the first, with {rates}: the part of the starting gap that is left, "
             "the {mean}. A curve ends in a cross where a seed diverged. See the claims "

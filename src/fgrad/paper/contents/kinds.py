@@ -47,12 +47,14 @@ class Figure:
         of: summaries it shows, in the order ``draws`` takes their frames.
         caption: what it shows, in words, with ``{fields}`` for what was run, see
             `fgrad.paper.scale.facts`.
+        values: what it shows of its summaries: described over seeds or samples, or plain columns.
     """
 
     name: str
     draws: str
     of: tuple[str, ...]
     caption: str
+    values: tuple[str, ...] = ()
 
     def caption_of(self, facts: Mapping[str, str]) -> str:
         """The caption with what was run filled in; its first letter is a capital."""

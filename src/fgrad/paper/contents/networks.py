@@ -32,6 +32,7 @@ def _time(of: str, number: str) -> Figure:
         f"{of}_time",
         draws="fgrad.paper.figures.epoch_time:draw",
         of=(of,),
+        values=("train_seconds",),
         caption=f"What an epoch of section {number} costs on the machine of the run, which no "
         "claim is about: seconds of training, evaluation left out, as multiples of the mean of "
         "backpropagation (bp) on the same network and data set, the {mean}. In mode sim, the "
@@ -78,6 +79,7 @@ FC = Section(
             "fc_training",
             draws="fgrad.paper.figures.training:draw",
             of=("fc_curves",),
+            values=("log_train_loss", "val_accuracy"),
             caption="The paper, section 4.4: on fully connected networks of every width, more "
             "tangents reach a lower training loss, the projection does no worse than the mean, "
             "and the gap to backpropagation grows with the width. With {rates}; of the loss "
@@ -90,6 +92,7 @@ FC = Section(
             "fc_tangents",
             draws="fgrad.paper.figures.tangents:draw",
             of=("fc",),
+            values=("test_accuracy",),
             caption="What the training of section 4.4 is worth on the test data: accuracy at the "
             "epoch of the lowest validation loss, with {rates}: the {mean}; dotted: from the "
             "single tangent of the mean, whose direction is the projection's too, to the "
@@ -101,6 +104,7 @@ FC = Section(
             "fc_equal_time",
             draws="fgrad.paper.figures.equal_time:draw",
             of=("fc_curves",),
+            values=("val_accuracy", "seconds"),
             caption=EQUAL_TIME.format(section="4.4", name="fc"),
         ),
     ),
@@ -160,6 +164,7 @@ SOTA = Section(
             "sota_training",
             draws="fgrad.paper.figures.training:draw",
             of=("sota_curves",),
+            values=("log_train_loss", "val_accuracy"),
             caption="The paper, section 4.5: forward gradients train ResNet18 and ViT too, the "
             "better the more tangents, but the gap to backpropagation grows with the size. With "
             "{rates}; of the loss the {log_mean}; of the accuracy the {mean}; epoch 0 before any "
@@ -171,6 +176,7 @@ SOTA = Section(
             "sota_tangents",
             draws="fgrad.paper.figures.tangents:draw",
             of=("sota",),
+            values=("test_accuracy",),
             caption="The paper, section 4.5: more tangents classify better, the projection at "
             "least as well as the mean, and the gap to backpropagation grows with the size. Test "
             "accuracy at the epoch of the lowest validation loss, with {rates}: the {mean}; "
@@ -183,6 +189,7 @@ SOTA = Section(
             "sota_equal_time",
             draws="fgrad.paper.figures.equal_time:draw",
             of=("sota_curves",),
+            values=("val_accuracy", "seconds"),
             caption=EQUAL_TIME.format(section="4.5", name="sota"),
         ),
     ),

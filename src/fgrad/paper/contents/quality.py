@@ -45,6 +45,7 @@ QUALITY = Section(
             "quality",
             draws="fgrad.paper.figures.quality:draw",
             of=("quality",),
+            values=("cosine", "norm_ratio"),
             caption="The paper, section 4.1: the cosine similarity and the norm ratio of the "
             "projection grow with k/n, while the mean keeps the direction of a few tangents and "
             "its norm grows like √(n/k). Points: mean over {samples} samples with 95 % intervals "
@@ -56,6 +57,7 @@ QUALITY = Section(
             "aggregations",
             draws="fgrad.paper.figures.aggregations:draw",
             of=("quality",),
+            values=("cosine", "norm_ratio", "difference_norm"),
             caption="The paper, section 4.1: of the aggregations of the same tangents, the "
             "orthogonal projection has the highest cosine similarity and the smallest error; the "
             "mean and the sum differ in length alone. Mean over {samples} samples with 95 % "
@@ -67,6 +69,7 @@ QUALITY = Section(
             "gain",
             draws="fgrad.paper.figures.gain:draw",
             of=("quality",),
+            values=("cosine",),
             caption="What the projection gains over the mean of the same number of tangents, from "
             "the numbers of section 4.1: the ratio of their mean cosine similarities to ∇f, for "
             "every n and k ≤ n, over {samples} samples, with 95 % intervals (to first order). The "
@@ -78,6 +81,7 @@ QUALITY = Section(
             "extension",
             draws="fgrad.paper.figures.quality:draw",
             of=("exact",),
+            values=("cosine", "norm_ratio"),
             caption="The figure of section 4.1 carried on to n = 10⁹ by sampling the metrics from "
             "their exact law, which the paper does not show. Points: mean over {exact_samples} "
             "samples with 95 % intervals. Lines: expectations. See the claim "

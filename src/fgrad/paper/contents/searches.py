@@ -70,6 +70,7 @@ SEARCH_FUNCTIONS = _section(
             "search_functions",
             draws="fgrad.paper.figures.search_functions:draw",
             of=("search_functions",),
+            values=("loss",),
             caption="What a descent reaches over its learning rate, for every rate the search "
             "tried: the geometric mean over the repeats of what is above the minimum. All rates of "
             "a row are evaluated on the same tangents, half of them over the whole range and half "
@@ -82,6 +83,7 @@ SEARCH_FUNCTIONS = _section(
             "found_rates",
             draws="fgrad.paper.figures.found_rates:draw",
             of=("search_functions",),
+            values=("loss", "published"),
             caption="Learning rate found (lines) and published (open markers) over the dimension.",
         ),
     ),
@@ -97,6 +99,7 @@ SEARCH_ANGLES = _section(
             "search_angles",
             draws="fgrad.paper.figures.search_angles:draw",
             of=("search_angles",),
+            values=("loss",),
             caption="What a descent on Styblinski–Tang reaches over its learning rate, for "
             "tangents at an angle to the first. The projection does not depend on the angle, so "
             "that it has one search for all of them.",
@@ -114,6 +117,7 @@ SEARCH_FC = _section(
             "search_fc",
             draws="fgrad.paper.figures.search_networks:draw",
             of=("search_fc",),
+            values=("loss",),
             caption=NETWORKS_CAPTION,
         ),
     ),
@@ -129,6 +133,7 @@ SEARCH_SOTA = _section(
             "search_sota",
             draws="fgrad.paper.figures.search_networks:draw",
             of=("search_sota",),
+            values=("loss",),
             caption=NETWORKS_CAPTION,
         ),
     ),

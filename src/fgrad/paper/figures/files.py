@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from fgrad.paper.figures import look
@@ -24,7 +25,11 @@ WITHOUT = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
 
 
 def save(
-    figure: Figure, paths: Iterable[str], note: str = "", shows: Mapping[str, Any] | None = None
+    figure: Figure,
+    paths: Iterable[str],
+    note: str = "",
+    shows: Mapping[str, Any] | None = None,
+    page: str = "",
 ) -> None:
     """Write a figure in the formats that its paths end in, each whole or not at all.
 
@@ -33,6 +38,7 @@ def save(
         paths: of the files; .pdf, .png or .svg.
         note: said above the figure.
         shows: what it shows, see `shown`; written into the files.
+        page: path of one more SVG, if it is wanted, for `fgrad.paper.page`: its text is text.
     """
     if note:
         figure.suptitle(note, fontsize=look.points(6), color=look.VERMILLION)
@@ -43,6 +49,12 @@ def save(
         dots: dict[str, Any] = {"dpi": 200} if path.suffix == ".png" else {}
         figure.savefig(drawn, format=path.suffix[1:], metadata=metadata, **dots)
         with atomic(path) as temporary:
+            temporary.write_bytes(drawn.getbuffer())
+    if page:
+        drawn = BytesIO()
+        with rc_context({"svg.fonttype": "none"}):
+            figure.savefig(drawn, format="svg", metadata=WITHOUT[".svg"])
+        with atomic(page) as temporary:
             temporary.write_bytes(drawn.getbuffer())
 
 

@@ -1,4 +1,4 @@
-"""One table, three renderings: numbers as CSV, Markdown for people, LaTeX for the paper."""
+"""One table, four renderings: numbers as CSV, Markdown and HTML for people, LaTeX for the paper."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fgrad.paper.names import FUNCTION_LABELS, NETWORK_LABELS
+from fgrad.paper.page.render import render
 from fgrad.paper.tables import latex
 from fgrad.paper.tables.digits import DIVERGED, plus_minus, shortest
 from fgrad.paper.tables.latex import Column
@@ -170,15 +171,18 @@ def as_published(mean: float, std: float) -> str:
     return shortest(mean) if math.isnan(std) else plus_minus(mean, std)
 
 
-def write(table: Table, csv: str, markdown: str, tex: str, caption: str, note: str = "") -> None:
-    """Write a table in the three formats, each whole or not at all.
+def write(
+    table: Table, csv: str, markdown: str, tex: str, html: str, caption: str, note: str = ""
+) -> None:
+    """Write a table in the four formats, each whole or not at all.
 
     Args:
         table: what it says.
         csv: path; missing numbers are left empty, infinite ones are ``inf``.
         markdown: path.
         tex: path; needs the package booktabs; its label is ``tab:NAME``, of the file's name.
-        caption: of the LaTeX table, as in `fgrad.paper.contents`.
+        html: path; a page of its own.
+        caption: of the LaTeX table and of the page, as in `fgrad.paper.contents`.
         note: said below the Markdown and at the end of the caption.
     """
     caption = f"{caption} {note}".strip()
@@ -186,6 +190,9 @@ def write(table: Table, csv: str, markdown: str, tex: str, caption: str, note: s
         csv: table.data.to_csv(index=False),
         markdown: for_people(table) + (f"\n\n{note}\n" if note else "\n"),
         tex: latex.floats(table.columns, caption, f"tab:{Path(tex).stem}"),
+        html: render(
+            "table.html.j2", name=Path(html).stem, caption=caption, note=note, columns=table.columns
+        ),
     }
     for path, content in texts.items():
         with atomic(Path(path)) as temporary:

@@ -1,0 +1,39 @@
+"""What is said at the end of a start of the workflow: verdicts, where the page is, what is not."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+VERDICTS = ("holds", "fails", "not decidable")
+"""In the order they are counted."""
+
+
+def counted(judged: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many claims hold, fail, or cannot be decided.
+
+    >>> counted([{"verdict": "holds"}, {"verdict": "not decidable"}, {"verdict": "holds"}])
+    {'holds': 2, 'fails': 0, 'not decidable': 1}
+    """
+    counts = Counter(one["verdict"] for one in judged)
+    return {verdict: counts[verdict] for verdict in VERDICTS}
+
+
+def lines(page: str, claims: Iterable[str], shows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The lines.
+
+    Args:
+        page: path of the page.
+        claims: paths of the verdicts that are on it.
+        shows: the sections, as `fgrad.paper.page.build.write` takes them.
+    """
+    judged = [one for path in claims for one in json.loads(Path(path).read_text(encoding="utf-8"))]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in counted(judged).items())
+    said = [f"claims: {counts}", f"the page: {Path(page).absolute()}"]
+    lacking = [
+        f"{one['heading']} ({one['lacks']:,} of {one['of']:,} runs)"
+        for one in shows
+        if one["lacks"]
+    ]
+    return [*said, f"not computed: {', '.join(lacking) if lacking else 'nothing'}"]
