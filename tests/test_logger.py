@@ -31,12 +31,13 @@ def test_each_job_is_a_line_with_its_number_and_what_fails_names_its_log():
     handler = LogHandler(SimpleNamespace(), None)  # type: ignore[arg-type]
     job: dict[str, Any] = {
         "event": LogEvent.JOB_INFO,
+        "jobid": 1,
         "rule_msg": "4.2: descent, a",
         "rule_name": "descend",
     }
     failed: dict[str, Any] = {
         "event": LogEvent.JOB_ERROR,
-        "rule_msg": "4.2: descent, a",
+        "jobid": 1,
         "log": ["a.log"],
     }
     shown = [
@@ -45,7 +46,7 @@ def test_each_job_is_a_line_with_its_number_and_what_fails_names_its_log():
             record(event=LogEvent.RUN_INFO, stats={"descend": 2, "total": 2}),
             record("Select jobs to execute..."),
             record(**job),
-            record(**{**job, "rule_msg": None}),
+            record(**{**job, "jobid": 2, "rule_msg": None}),
             record(event=LogEvent.PROGRESS, done=1, total=2),
             record(**failed),
             record("Exiting because a job failed", logging.ERROR),

@@ -20,7 +20,8 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Choose which of them."""
-        self.done, self.total, self.started = 0, 0, 0
+        self.total, self.started = 0, 0
+        self.names: dict[Any, str] = {}
         self.bars = _bars(self.common_settings) if sys.stderr.isatty() else None
 
     def emit(self, record: LogRecord) -> None:
@@ -47,10 +48,11 @@ class LogHandler(LogHandlerBase):
             self.total = max(self.total, known.get("stats", {}).get("total", 0))
         elif event == LogEvent.JOB_INFO:
             self.started += 1
-            return f"[{self.started} of {self.total}] {known['rule_msg'] or known['rule_name']}"
+            name = self.names[known["jobid"]] = known["rule_msg"] or known["rule_name"]
+            return f"[{self.started} of {self.total}] {name}"
         elif event == LogEvent.JOB_ERROR:
             logs = ", ".join(known.get("log") or []) or "none"
-            return f"FAILED: {known.get('rule_msg') or known['rule_name']}; its log: {logs}"
+            return f"FAILED: {self.names.get(known['jobid'], 'a job')}; its log: {logs}"
         elif event in (None, LogEvent.ERROR):
             text = record.getMessage()
             if record.levelname in ("WARNING", "ERROR", "CRITICAL") or text.startswith(SAID):

@@ -306,8 +306,8 @@ def lines(found: Sequence[Part], cores: int, gpus: int) -> Iterator[str]:
     one, all_ = at_once(steps, cores)
     disk = sum(step.disk for step in steps) / 1e6
     memory = f"memory {one / 1e3:.1f} GB a job, {all_ / 1e3:.1f} GB at once"
-    takes = duration(wall(steps, cores, gpus))
-    yield f"{len(steps):,} jobs, {takes} on {on}; {memory}; disk {disk:,.0f} MB at most"
+    lasts = duration(wall(steps, cores, gpus))
+    yield f"{len(steps):,} jobs, {lasts} on {on}; {memory}; disk {disk:,.0f} MB at most"
 
 
 def _takes(some: Sequence[Cost], of: str) -> str:
