@@ -1,0 +1,148 @@
+"""Whether two samples are of one distribution: tests with a joint error rate, and their power.
+
+Null hypothesis of each test: what was observed on both sides is drawn from the same distribution.
+With `LEVEL` of probability at most, any of a comparison's true null hypotheses is rejected (Holm).
+
+- Seeds: Welch's t-test, for three on each side at least. Where values are tied or infinite (descents
+  that end in one of two minima, that are solved, that diverge) a mean and its deviation say little,
+  and the exact permutation test of the sums of ranks is taken, which few seeds cannot pass.
+- Samples: the test of Kolmogorov and Smirnov.
+
+Source: Welch, The generalization of "Student's" problem, 1947; Mann and Whitney, On a test of
+whether one of two random variables is stochastically larger, 1947; Hodges, The significance
+probability of the Smirnov two-sample test, 1958; Holm, see `fgrad.paper.evidence.check`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb, inf, nan, sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from fgrad.paper.evidence.check import LEVEL, POWER, holm
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST = 3
+"""Seeds on each side from which a deviation says anything."""
+
+MANY = 8
+"""Seeds on each side from which ranks are tested by their limit."""
+
+DIGITS = 5
+"""Decimals of samples that are told apart; beyond is rounding, which would part equal ones."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a test says.
+
+    Args:
+        by: name of the test; empty if there can be none.
+        p: probability of so large a difference by chance; 1 if there is no test.
+        least: the smallest p that it could have given.
+        difference: of the means, b − a.
+        error: standard error of it.
+        freedom: degrees of freedom of the error.
+        counts: observations of a and of b.
+    """
+
+    by: str
+    p: float
+    least: float
+    difference: float
+    error: float
+    freedom: float
+    counts: tuple[int, int]
+
+    def half(self, level: float) -> float:
+        """Half the width of the interval of the difference, wrong with this probability."""
+        if not self.error > 0:
+            return 0.0 if self.error == 0 else nan
+        return float(stats.t.isf(level / 2, self.freedom)) * self.error
+
+    def seen(self, level: float) -> float:
+        """The difference that a test at this level would have seen with probability `POWER`.
+
+        Of means; of `samples` of the distributions, as the largest difference of probabilities.
+        """
+        if self.by == SMIRNOV:
+            return (sqrt(-np.log(level / 2) / 2) + float(stats.norm.ppf(POWER)) / 2) * sqrt(
+                sum(1 / count for count in self.counts)
+            )
+        if self.by == WELCH:
+            quantiles = stats.t.isf(level / 2, self.freedom) + stats.t.ppf(POWER, self.freedom)
+            return float(quantiles) * self.error
+        return nan
+
+
+WELCH, RANKS, SMIRNOV = "Welch", "ranks", "Kolmogorov–Smirnov"
+
+
+def seeds(a: Sequence[float], b: Sequence[float]) -> Tested:
+    """Test few observations of each side.
+
+    >>> seeds([1.0, 1.1, 0.9], [1.0, 1.05, 0.9]).by, seeds([1.0, 2.0], [1.0, 2.0]).by
+    ('Welch', '')
+    """
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    counts = (len(x), len(y))
+    difference, error, freedom = _means(x, y)
+    if min(counts) < FEWEST:
+        return Tested("", 1.0, inf, difference, error, freedom, counts)
+    pooled = np.concatenate([x, y])
+    if not np.isfinite(pooled).all() or len(np.unique(pooled)) <= len(pooled) / 2:
+        if (pooled == pooled[0]).all():
+            return Tested(RANKS, 1.0, 0.0, 0.0, 0.0, freedom, counts)
+        return Tested(RANKS, *_ranks(x, y), difference, error, freedom, counts)
+    p = float(stats.ttest_ind(x, y, equal_var=False).pvalue)
+    return Tested(WELCH, p, 0.0, difference, error, freedom, counts)
+
+
+def samples(a: Sequence[float], b: Sequence[float]) -> Tested:
+    """Test many observations of each side."""
+    x, y = (np.round(np.asarray(one, dtype=float), DIGITS) for one in (a, b))
+    difference, error, freedom = _means(x, y)
+    counts = (len(x), len(y))
+    p = float(stats.ks_2samp(x, y).pvalue)
+    least = 2 / comb(sum(counts), counts[0]) if max(counts) < 30 else 0.0
+    return Tested(SMIRNOV, p, least, difference, error, freedom, counts)
+
+
+def rejected(tests: Sequence[Tested]) -> tuple[npt.NDArray[np.bool_], float]:
+    """Which of some null hypotheses are rejected at a joint error of `LEVEL`, and the level of one.
+
+    Tests that could reject nothing even alone are not counted.
+
+    Returns:
+        For each test whether it rejects; `LEVEL` by their number, at which intervals hold jointly
+        and below which `Tested.least` must be for a test to reject anything.
+    """
+    able = [number for number, one in enumerate(tests) if one.by and one.least <= LEVEL]
+    found = np.zeros(len(tests), dtype=bool)
+    found[able] = holm([tests[number].p for number in able])
+    return found, LEVEL / max(1, len(able))
+
+
+def _means(x: Floats, y: Floats) -> tuple[float, float, float]:
+    """Difference of the means, its standard error and the degrees of freedom of that (Welch)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = float(y.mean() - x.mean())
+        if min(len(x), len(y)) < 2 or not np.isfinite(difference):
+            return difference, nan, nan
+        u, v = float(x.var(ddof=1)) / len(x), float(y.var(ddof=1)) / len(y)
+        if u + v == 0:
+            return difference, 0.0, inf
+        freedom = (u + v) ** 2 / (u**2 / (len(x) - 1) + v**2 / (len(y) - 1))
+    return difference, sqrt(u + v), freedom
+
+
+def _ranks(x: Floats, y: Floats) -> tuple[float, float]:
+    """Value p of the permutation test of the sums of ranks, and the smallest that it can have."""
+    if min(len(x), len(y)) > MANY:
+        return float(stats.mannwhitneyu(x, y, method="asymptotic").pvalue), 0.0
+    exact = stats.PermutationMethod(n_resamples=10**6)
+    p = float(stats.mannwhitneyu(x, y, method=exact).pvalue)
+    return p, 2 / comb(len(x) + len(y), len(x))

@@ -1,0 +1,187 @@
+"""The verdict on each row, on each run, and on both sides as a whole.
+
+In this order, whichever comes first:
+
+1. *identical*: all that both sides have of the row is the same to the last bit.
+2. *equal*: all of it is within the tolerances of `fgrad.comparing.columns`.
+3. *different*: a part is apart from the start although both sides drew the same random numbers,
+   see `fgrad.comparing.pairs.from_start`: rounding cannot do that. Or there is no chance in it.
+   Or a test rejects that both sides' values are of one distribution (`fgrad.comparing.chance`).
+4. *undecided*: no test could have rejected anything, for want of seeds.
+5. *same distribution*: a test could have, and did not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from fgrad.comparing import chance, columns, metrics
+from fgrad.comparing.metrics import Metric
+from fgrad.comparing.pairs import (
+    APART,
+    EQUAL,
+    IDENTICAL,
+    ONLY_A,
+    ONLY_B,
+    Part,
+    Row,
+)
+
+SAME, UNDECIDED, DIFFERENT = "same distribution", "undecided", "different"
+
+VERDICTS = (IDENTICAL, EQUAL, SAME, UNDECIDED, DIFFERENT, ONLY_A, ONLY_B)
+"""From best to worst."""
+
+ALIKE = (IDENTICAL, EQUAL, SAME)
+"""Verdicts that leave nothing to look at."""
+
+NO_CHANCE = 1e-9
+"""Spread below which values of all seeds are one."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What was tested of a row.
+
+    Args:
+        metric: which value.
+        means: of both sides.
+        test: what the test says.
+        rejects: whether it says that the distributions differ.
+        half: half the width of the difference's interval; all intervals hold jointly.
+        seen: the difference it would have seen, see `fgrad.comparing.chance.Tested.seen`.
+    """
+
+    metric: Metric
+    means: tuple[float, float]
+    test: chance.Tested
+    rejects: bool = False
+    half: float = np.nan
+    seen: float = np.nan
+
+
+@dataclass
+class Judged:
+    """A row of a section, what there is of it on both sides, and the verdict.
+
+    Args:
+        section: of the runs.
+        row: its columns.
+        parts: of the runs.
+        verdict: one of `VERDICTS`.
+        why: what it rests on, in words; empty where the bits are the same.
+        effects: of the metrics, if they were looked at.
+        lacking: the side that lacks seeds or runs of the row that the other has, instead of which
+            it has no others: ``A``, ``B`` or nothing.
+    """
+
+    section: str
+    row: Row
+    parts: list[Part]
+    verdict: str = ""
+    why: str = ""
+    effects: list[Effect] = field(default_factory=list)
+    lacking: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row in words.
+
+        >>> Judged("functions", (("function", "sphere"), ("n", 64), ("k", 1)), []).name
+        'sphere, n = 64, k = 1'
+        """
+        return ", ".join(
+            str(value) if isinstance(value, str) else f"{name} = {value:g}"
+            for name, value in self.row
+            if value is not False and name != "experiment"
+        )
+
+
+Values = Mapping[tuple[str, Row], list[pd.DataFrame]]
+"""Metrics of the runs of one side, by section and row."""
+
+
+def rows(parts: Sequence[Part]) -> list[Judged]:
+    """The rows that runs are of, those that need no test with their verdict."""
+    found: dict[tuple[str, Row], Judged] = {}
+    for part in parts:
+        key = (part.section, part.row)
+        found.setdefault(key, Judged(*key, [])).parts.append(part)
+    for row in found.values():
+        _without_test(row)
+    return list(found.values())
+
+
+def _without_test(row: Judged) -> None:
+    what = {part.found for part in row.parts}
+    common, alone = what - {ONLY_A, ONLY_B}, what & {ONLY_A, ONLY_B}
+    if len(alone) == 1:
+        row.lacking = "B" if ONLY_A in alone else "A"
+    if not common and len(alone) == 1:
+        (row.verdict,) = alone
+    elif APART not in common and len(alone) < 2:
+        row.verdict = EQUAL if EQUAL in common else IDENTICAL
+        row.why = "" if row.verdict == IDENTICAL else "within the tolerance of rounding"
+
+
+def test(row: Judged, kind: str, a: list[pd.DataFrame], b: list[pd.DataFrame]) -> None:
+    """Test whether what both sides have of a row is of one distribution; `settle` decides.
+
+    Args:
+        row: that has no verdict yet.
+        kind: of its results.
+        a: metrics of one side's runs.
+        b: of the other's.
+    """
+    x, y = pd.concat(a), pd.concat(b)
+    how = chance.samples if kind == "quality" else chance.seeds
+    for metric in metrics.of(kind, pd.concat([x, y])):
+        u, v = (side[metric.name].astype(float).to_numpy() for side in (x, y))
+        with np.errstate(invalid="ignore"):
+            means = (float(u.mean()), float(v.mean()))
+        row.effects.append(Effect(metric, means, how(u, v)))
+
+
+def settle(judged: Sequence[Judged]) -> None:
+    """Decide about the rows that were tested, at a joint error rate over all their tests."""
+    open_rows = [row for row in judged if not row.verdict]
+    tests = [effect.test for row in open_rows for effect in row.effects]
+    rejects, level = chance.rejected(tests)
+    decided = iter(rejects)
+    for row in open_rows:
+        row.effects = [
+            replace(
+                effect,
+                rejects=bool(next(decided)),
+                half=effect.test.half(level),
+                seen=effect.test.seen(level),
+            )
+            for effect in row.effects
+        ]
+        row.verdict, row.why = _decision(row, level)
+
+
+def _decision(row: Judged, level: float) -> tuple[str, str]:
+    early = sum(part.from_start for part in row.parts)
+    if early:
+        beside = ", ".join(f"p = {effect.test.p:.2g}" for effect in row.effects)
+        return DIFFERENT, f"from the start, with the same draws; over seeds {beside}"
+    if _certain(row):
+        return DIFFERENT, "there is no chance in it"
+    rejecting = [effect for effect in row.effects if effect.rejects]
+    if rejecting:
+        return DIFFERENT, "; ".join(f"{e.metric.text}: p = {e.test.p:.2g}" for e in rejecting)
+    able = [effect for effect in row.effects if effect.test.by and effect.test.least <= level]
+    counts = " and ".join(map(str, row.effects[0].test.counts))
+    if not able:
+        return UNDECIDED, f"{counts} seeds could have shown no difference"
+    return SAME, "; ".join(_could(effect, counts) for effect in able)
+
+
+def _certain(row: Judged) -> bool:
+    """Whether a row's values are the same for all seeds, and others on the other side."""
+    return "k" not in dict(row.row) and all(
+        effect.test.error < NO_CHANCE < abs(effect.test.difference) for effect in row.effects
+    )
