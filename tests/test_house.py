@@ -38,7 +38,7 @@ def test_the_top_level_is_a_hall_with_doors():
     }  # fmt: skip
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     assert rooms == {
-        "cli", "gradients", "problems", "options", "plan", "experiments", "store", "paper",
+        "cli", "comparing", "gradients", "problems", "options", "plan", "experiments", "store", "paper",
     }  # fmt: skip
 
 

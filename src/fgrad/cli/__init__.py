@@ -5,6 +5,7 @@ import sys
 
 from fgrad import terminal
 from fgrad.arguments import Verb, choose, renamed
+from fgrad.cli.compare import compare
 from fgrad.cli.folder import adopt, prune, stale
 from fgrad.cli.single import descend, measure, search, train
 
@@ -16,6 +17,7 @@ VERBS: dict[str, Verb] = {
     "stale": stale,
     "adopt": adopt,
     "prune": prune,
+    "compare": compare,
 }
 
 

@@ -13,6 +13,7 @@ whether one of two random variables is stochastically larger, 1947; Hodges, The 
 probability of the Smirnov two-sample test, 1958; Holm, see `fgrad.paper.evidence.check`.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb, inf, nan, sqrt
@@ -31,8 +32,9 @@ FEWEST = 3
 MANY = 8
 """Seeds on each side from which ranks are tested by their limit."""
 
-DIGITS = 5
-"""Decimals of samples that are told apart; beyond is rounding, which would part equal ones."""
+DIGITS, ROUNDING = 5, 1e-5
+"""Decimals of samples that are told apart, and the spread of seeds that is none: beyond is rounding,
+which would part equal ones."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Tested:
 
 
 WELCH, RANKS, SMIRNOV = "Welch", "ranks", "Kolmogorov–Smirnov"
+ONE = "one value"
+"""Where all seeds of both sides have the same value, which needs no test."""
 
 
 def seeds(a: Sequence[float], b: Sequence[float]) -> Tested:
@@ -89,13 +93,13 @@ def seeds(a: Sequence[float], b: Sequence[float]) -> Tested:
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     counts = (len(x), len(y))
-    difference, error, freedom = _means(x, y)
-    if min(counts) < FEWEST:
-        return Tested("", 1.0, inf, difference, error, freedom, counts)
     pooled = np.concatenate([x, y])
+    if min(counts) < FEWEST:
+        return Tested("", 1.0, inf, *_means(x, y), counts)
+    if (pooled == pooled[0]).all() or np.ptp(pooled) <= ROUNDING:
+        return Tested(ONE, 1.0, 0.0, 0.0, 0.0, inf, counts)
+    difference, error, freedom = _means(x, y)
     if not np.isfinite(pooled).all() or len(np.unique(pooled)) <= len(pooled) / 2:
-        if (pooled == pooled[0]).all():
-            return Tested(RANKS, 1.0, 0.0, 0.0, 0.0, freedom, counts)
         return Tested(RANKS, *_ranks(x, y), difference, error, freedom, counts)
     p = float(stats.ttest_ind(x, y, equal_var=False).pvalue)
     return Tested(WELCH, p, 0.0, difference, error, freedom, counts)
@@ -106,7 +110,9 @@ def samples(a: Sequence[float], b: Sequence[float]) -> Tested:
     x, y = (np.round(np.asarray(one, dtype=float), DIGITS) for one in (a, b))
     difference, error, freedom = _means(x, y)
     counts = (len(x), len(y))
-    p = float(stats.ks_2samp(x, y).pvalue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it takes the limit where counts are large
+        p = float(stats.ks_2samp(x, y).pvalue)
     least = 2 / comb(sum(counts), counts[0]) if max(counts) < 30 else 0.0
     return Tested(SMIRNOV, p, least, difference, error, freedom, counts)
 
@@ -114,13 +120,13 @@ def samples(a: Sequence[float], b: Sequence[float]) -> Tested:
 def rejected(tests: Sequence[Tested]) -> tuple[npt.NDArray[np.bool_], float]:
     """Which of some null hypotheses are rejected at a joint error of `LEVEL`, and the level of one.
 
-    Tests that could reject nothing even alone are not counted.
+    Tests that could reject nothing even alone are not counted, nor are values that are all one.
 
     Returns:
         For each test whether it rejects; `LEVEL` by their number, at which intervals hold jointly
         and below which `Tested.least` must be for a test to reject anything.
     """
-    able = [number for number, one in enumerate(tests) if one.by and one.least <= LEVEL]
+    able = [number for number, one in enumerate(tests) if one.by not in ("", ONE) and one.least <= LEVEL]
     found = np.zeros(len(tests), dtype=bool)
     found[able] = holm([tests[number].p for number in able])
     return found, LEVEL / max(1, len(able))
@@ -128,13 +134,13 @@ def rejected(tests: Sequence[Tested]) -> tuple[npt.NDArray[np.bool_], float]:
 
 def _means(x: Floats, y: Floats) -> tuple[float, float, float]:
     """Difference of the means, its standard error and the degrees of freedom of that (Welch)."""
+    if (x == x[0]).all() and (y == y[0]).all():
+        return 0.0 if x[0] == y[0] else float(y[0] - x[0]), 0.0, inf
     with np.errstate(invalid="ignore", divide="ignore"):
         difference = float(y.mean() - x.mean())
         if min(len(x), len(y)) < 2 or not np.isfinite(difference):
             return difference, nan, nan
         u, v = float(x.var(ddof=1)) / len(x), float(y.var(ddof=1)) / len(y)
-        if u + v == 0:
-            return difference, 0.0, inf
         freedom = (u + v) ** 2 / (u**2 / (len(x) - 1) + v**2 / (len(y) - 1))
     return difference, sqrt(u + v), freedom
 

@@ -8,16 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fgrad.store import schemas
+from fgrad.paper.summary import ROW as TABLE_ROW
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-ROW = list(
-    dict.fromkeys(
-        [*schemas.NETWORK_ROW, *schemas.FUNCTION_ROW, "aggregation", "normalized", "source"]
-    )
-)
+ROW = [*TABLE_ROW, "aggregation", "normalized", "source"]
 """Columns that name a row of a table, whatever the rate."""
 
 INDEX = ["seed", "sample", "trial", "step", "epoch"]

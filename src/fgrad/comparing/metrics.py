@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf, log10
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from fgrad.comparing import columns
 from fgrad.comparing.pairs import Row, row_of
 from fgrad.comparing.sides import Result
 from fgrad.paper import seeds
+from fgrad.paper.results import each
+from fgrad.store import schemas
 
 
 @dataclass(frozen=True)
@@ -20,21 +23,23 @@ class Metric:
         name: column of it in `by_row`.
         text: in words.
         unit: ``decades`` for logarithms, ``points`` for shares, empty for numbers.
+        extent: the largest difference there is: a test that would not have seen it tells nothing.
     """
 
     name: str
     text: str
     unit: str = ""
+    extent: float = inf
 
 
 METRICS = {
     "descent": (
-        Metric("log_gap", "final value above the minimum", "decades"),
+        Metric("log_gap", "final value above the minimum", "decades", -log10(seeds.SOLVED)),
         Metric("final", "final value"),
     ),
     "training": (
-        Metric("test_accuracy", "test accuracy", "points"),
-        Metric("log_train_loss", "training loss", "decades"),
+        Metric("test_accuracy", "test accuracy", "points", 1),
+        Metric("log_train_loss", "training loss", "decades", 2),
     ),
     "quality": (Metric("cosine", "cosine"), Metric("norm_ratio", "norm ratio")),
     "search": (
@@ -44,22 +49,33 @@ METRICS = {
 }
 """Of each kind of result; of descents the second where there is no minimum."""
 
+SCHEMAS = {
+    "descent": schemas.FUNCTIONS,
+    "training": schemas.NETWORKS,
+    "quality": schemas.QUALITY,
+    "search": schemas.SEARCH,
+}
+
 
 def by_row(result: Result) -> dict[Row, pd.DataFrame]:
-    """A result's metrics by row: a line for each seed or sample."""
-    frame = _MADE[columns.kind(result.frame)](result)
+    """A result's metrics by row: a line for each seed or sample.
+
+    Raises:
+        ConfigError: if the file lacks what results of its kind have.
+    """
+    kind = columns.kind(result.frame)
+    (frame,) = each(lambda _: _MADE[kind](result), [str(result.path)], SCHEMAS[kind])
     names = columns.rows(frame)
-    found = {}
-    for key, part in frame.groupby(names, dropna=False, sort=False):
-        found[row_of(dict(zip(names, key, strict=True)))] = part
-    return found
+    groups = frame.assign(kind=kind).groupby(names, dropna=False, sort=False)
+    return {row_of(dict(zip(names, key, strict=True))): part for key, part in groups}
 
 
-def of(kind: str, values: pd.DataFrame) -> tuple[Metric, ...]:
-    """The metrics that results of a kind, with such values, are compared by."""
-    gap, *rest = METRICS[kind]
+def of(values: pd.DataFrame) -> tuple[Metric, ...]:
+    """The metrics that some results' values, of one kind, are compared by."""
+    kind = values["kind"].iloc[0]
     if kind == "descent":
-        return tuple(rest) if values[gap.name].isna().any() else (gap,)
+        gap, final = METRICS[kind]
+        return (final if values[gap.name].isna().any() else gap,)
     return METRICS[kind]
 
 

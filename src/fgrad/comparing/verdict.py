@@ -7,27 +7,22 @@ In this order, whichever comes first:
 3. *different*: a part is apart from the start although both sides drew the same random numbers,
    see `fgrad.comparing.pairs.from_start`: rounding cannot do that. Or there is no chance in it.
    Or a test rejects that both sides' values are of one distribution (`fgrad.comparing.chance`).
-4. *undecided*: no test could have rejected anything, for want of seeds.
+4. *undecided*: no test could have rejected anything, for want of seeds, not even the largest
+   difference that there is (`fgrad.comparing.metrics.Metric.extent`).
 5. *same distribution*: a test could have, and did not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fgrad.comparing import chance, columns, metrics
 from fgrad.comparing.metrics import Metric
-from fgrad.comparing.pairs import (
-    APART,
-    EQUAL,
-    IDENTICAL,
-    ONLY_A,
-    ONLY_B,
-    Part,
-    Row,
-)
+from fgrad.comparing.pairs import APART, EQUAL, IDENTICAL, ONLY_A, ONLY_B, Part, Row
+from fgrad.paper.evidence.check import told
 
 SAME, UNDECIDED, DIFFERENT = "same distribution", "undecided", "different"
 
@@ -36,6 +31,9 @@ VERDICTS = (IDENTICAL, EQUAL, SAME, UNDECIDED, DIFFERENT, ONLY_A, ONLY_B)
 
 ALIKE = (IDENTICAL, EQUAL, SAME)
 """Verdicts that leave nothing to look at."""
+
+MOST = 300
+"""Decades, or other units, above which a difference is not said in numbers."""
 
 NO_CHANCE = 1e-9
 """Spread below which values of all seeds are one."""
@@ -93,14 +91,18 @@ class Judged:
         'sphere, n = 64, k = 1'
         """
         return ", ".join(
-            str(value) if isinstance(value, str) else f"{name} = {value:g}"
+            _word(name, value)
             for name, value in self.row
             if value is not False and name != "experiment"
         )
 
 
-Values = Mapping[tuple[str, Row], list[pd.DataFrame]]
-"""Metrics of the runs of one side, by section and row."""
+def _word(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    if isinstance(value, str):
+        return value
+    return f"{value:g}°" if name == "angle_deg" else f"{name} = {value:,}"
 
 
 def rows(parts: Sequence[Part]) -> list[Judged]:
@@ -126,18 +128,17 @@ def _without_test(row: Judged) -> None:
         row.why = "" if row.verdict == IDENTICAL else "within the tolerance of rounding"
 
 
-def test(row: Judged, kind: str, a: list[pd.DataFrame], b: list[pd.DataFrame]) -> None:
+def test(row: Judged, a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame]) -> None:
     """Test whether what both sides have of a row is of one distribution; `settle` decides.
 
     Args:
         row: that has no verdict yet.
-        kind: of its results.
         a: metrics of one side's runs.
         b: of the other's.
     """
     x, y = pd.concat(a), pd.concat(b)
-    how = chance.samples if kind == "quality" else chance.seeds
-    for metric in metrics.of(kind, pd.concat([x, y])):
+    how = chance.samples if x["kind"].iloc[0] == "quality" else chance.seeds
+    for metric in metrics.of(pd.concat([x, y])):
         u, v = (side[metric.name].astype(float).to_numpy() for side in (x, y))
         with np.errstate(invalid="ignore"):
             means = (float(u.mean()), float(v.mean()))
@@ -170,18 +171,52 @@ def _decision(row: Judged, level: float) -> tuple[str, str]:
         return DIFFERENT, f"from the start, with the same draws; over seeds {beside}"
     if _certain(row):
         return DIFFERENT, "there is no chance in it"
+    if not row.effects:
+        return UNDECIDED, "its runs are no results that can be tested"
     rejecting = [effect for effect in row.effects if effect.rejects]
     if rejecting:
         return DIFFERENT, "; ".join(f"{e.metric.text}: p = {e.test.p:.2g}" for e in rejecting)
-    able = [effect for effect in row.effects if effect.test.by and effect.test.least <= level]
+    able = [effect for effect in row.effects if _able(effect, level)]
     counts = " and ".join(map(str, row.effects[0].test.counts))
+    of = "samples" if row.effects[0].test.by == chance.SMIRNOV else "seeds"
     if not able:
-        return UNDECIDED, f"{counts} seeds could have shown no difference"
-    return SAME, "; ".join(_could(effect, counts) for effect in able)
+        return UNDECIDED, f"{counts} {of} could have shown no difference"
+    seen = " or ".join(dict.fromkeys(map(_could, able)))
+    return SAME, f"{counts} {of} would have shown {seen}"
+
+
+def _able(effect: Effect, level: float) -> bool:
+    """Whether a test could have rejected anything that there may be."""
+    return bool(effect.test.by) and effect.test.least <= level and not effect.seen > effect.metric.extent
+
+
+def _could(effect: Effect) -> str:
+    """What a test that saw nothing would have seen, in words."""
+    by = effect.test.by
+    if by == chance.SMIRNOV:
+        return f"distributions {100 * effect.seen:.0f} points apart"
+    if by == chance.ONE:
+        return f"any other {effect.metric.text}: all are the same"
+    if by == chance.RANKS:
+        return f"no overlap in {effect.metric.text}"
+    return f"{size(effect.seen, effect.metric.unit)} in {effect.metric.text}"
+
+
+def size(difference: float, unit: str, ways: tuple[str, str] | None = None) -> str:
+    """A difference in words, see `fgrad.paper.evidence.check.told`.
+
+    >>> size(-2.0, "decades", ("lower", "higher")), size(0.02, "")
+    ('a factor of 100 lower', '0.02')
+    """
+    if abs(difference) > MOST:
+        return "beyond all bounds"
+    if unit:
+        return told(difference, unit, ways)
+    return f"{abs(difference):.2g}" + (f" {ways[difference > 0]}" if ways else "")
 
 
 def _certain(row: Judged) -> bool:
     """Whether a row's values are the same for all seeds, and others on the other side."""
-    return "k" not in dict(row.row) and all(
+    return "k" not in dict(row.row) and bool(row.effects) and all(
         effect.test.error < NO_CHANCE < abs(effect.test.difference) for effect in row.effects
     )
