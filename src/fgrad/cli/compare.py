@@ -6,7 +6,6 @@ from typing import Annotated
 
 import tyro
 
-from fgrad.errors import ConfigError
 from fgrad.store import files
 
 
@@ -33,9 +32,6 @@ def compare(
     from fgrad.comparing import report, sides
     from fgrad.comparing.comparison import compare as compared
 
-    for path in (a, b):
-        if not path.exists():
-            raise ConfigError(f"{path}: no such folder or bundle")
     with sides.opened(a) as one, sides.opened(b) as other:
         found = compared(one, other, only, gradient)
     written = [] if output is None else report.write(found, output)

@@ -71,11 +71,7 @@ def kind(columns: Any) -> str:
 def values(frame: pd.DataFrame) -> list[str]:
     """Columns that are compared: all but keys and the rate that a run was given."""
     given = set() if "trial" in frame else {"lr"}
-    return [
-        name
-        for name in frame
-        if name not in given.union(ROW, INDEX)
-    ]
+    return [name for name in map(str, frame) if name not in given.union(ROW, INDEX)]
 
 
 def is_time(name: str) -> bool:

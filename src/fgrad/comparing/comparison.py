@@ -1,14 +1,14 @@
 """All that is found of two sides: runs, rows, tables, claims, and how they were made."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from fgrad.comparing import made, metrics, paper, verdict
-from fgrad.comparing.pairs import APART, ONLY_A, ONLY_B, Part, Row, alone, compared
+from fgrad.comparing.pairs import EQUAL, IDENTICAL, ONLY_A, ONLY_B, Part, Row, alone, compared
 from fgrad.comparing.sides import Result, Side, read, section
 from fgrad.comparing.verdict import VERDICTS, Judged
 from fgrad.errors import ConfigError
@@ -47,21 +47,15 @@ class Comparison:
     def reasons(self) -> list[str]:
         """Why both sides are not the same, in words; empty if they are."""
         counts = Counter(row.verdict for row in self.rows)
-        reversed_claims = sum(claim.reversed for claim in self.claims)
-        said = {
-            "{} different": counts[verdict.DIFFERENT],
-            "{} undecided": counts[verdict.UNDECIDED],
-            "{} incomplete": len(self.lacking),
-        }
-        found = [text.format(_rows(count)) for text, count in said.items() if count]
-        if self.unread:
-            found.append(f"{len(self.unread)} files unreadable")
-        stale = sum(row.stale for row in self.tables)
-        if stale:
-            found.append(f"{stale} rows of tables of the same runs different")
-        if reversed_claims:
-            found.append(f"{reversed_claims} claims reversed")
-        return found
+        said = (
+            (counts[verdict.DIFFERENT], "row", "different"),
+            (counts[verdict.UNDECIDED], "row", "undecided"),
+            (len(self.lacking), "row", "incomplete"),
+            (len(self.unread), "file", "unreadable"),
+            (sum(row.stale for row in self.tables), "row", "of tables of the same runs different"),
+            (sum(claim.reversed for claim in self.claims), "claim", "reversed"),
+        )
+        return [f"{count} {what}{'s' * (count > 1)} {how}" for count, what, how in said if count]
 
 
 def compare(
@@ -102,7 +96,7 @@ def compare(
         raise ConfigError(f"{a.name}, {b.name}: no run of one is comparable with one of the other")
     _test(found, (a, b))
     verdict.settle(found.rows)
-    found.runs = _runs(found, chosen)
+    found.runs = _runs(found, chosen, a.paths.keys() & b.paths.keys())
     found.differences = facts.differences()
     found.tables = paper.tables(found.rows, a.paper, b.paper)
     found.claims, found.judged = paper.claims(a.paper, b.paper, only)
@@ -113,10 +107,6 @@ def _known(what: str, named: Sequence[str], there: Sequence[str] | set[str]) -> 
     if unknown := [name for name in named if name not in there]:
         known = ", ".join(sorted(set(there))) or "none"
         raise ConfigError(f"{what} = {unknown[0]}: no run of it on either side; there are {known}")
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'s' * (count != 1)}"
 
 
 def _read(run: str, side: Side, unread: list[str]) -> Result | None:
@@ -168,11 +158,12 @@ def _metrics(run: str, path: Path, unread: list[str]) -> dict[Row, pd.DataFrame]
         return {}
 
 
-def _runs(found: Comparison, all_runs: Sequence[str]) -> dict[str, str]:
-    """Verdict of each run: the worst of its parts, where apart that of the row."""
+def _runs(found: Comparison, runs: Sequence[str], both: Set[str]) -> dict[str, str]:
+    """Verdict of each run: the worst of its parts, where they are not alike that of the row."""
     worst: dict[str, int] = {}
     for row in found.rows:
         for part in row.parts:
-            one = row.verdict if part.found == APART else part.found
+            alike = part.found in (IDENTICAL, EQUAL) or part.run not in both
+            one = part.found if alike else row.verdict
             worst[part.run] = max(worst.get(part.run, 0), VERDICTS.index(one))
-    return {run: VERDICTS[worst[run]] for run in all_runs if run in worst}
+    return {run: VERDICTS[worst[run]] for run in runs if run in worst}

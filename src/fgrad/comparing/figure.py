@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from io import StringIO
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def _sections(axis: Any, shown: Sequence[Judged]) -> None:
         if start:
             axis.axvline(start - 0.5, color=look.GREY, lw=0.4)
         start = end
-    narrow = any(b - a < len(shown) / 10 for a, b in zip(middles, middles[1:], strict=False))
+    narrow = any(b - a < len(shown) / 10 for a, b in pairwise(middles))
     turned = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if narrow else {}
     axis.set_xticks(middles, names, **turned)
     axis.tick_params(axis="x", length=0)

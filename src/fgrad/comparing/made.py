@@ -15,6 +15,9 @@ RECORDED = ("machine", "device", "threads", "commit")
 """What a result records of where and by what it was made, beside versions."""
 
 
+CODE = "code"
+
+
 @dataclass(frozen=True)
 class Difference:
     """Something that is not the same of both sides.
@@ -48,7 +51,8 @@ class Facts:
                 if name in one:
                     counts[one[name]] += 1
             if a and b and known[0].get(name) != known[1].get(name):
-                self.differing.setdefault(name, Counter())[a.section] += 1
+                where = f"{a.section}{_gradient(a)}" if name == CODE else a.section
+                self.differing.setdefault(name, Counter())[where] += 1
 
     def differences(self) -> list[Difference]:
         """What differs in runs that both sides have, and what only one side's runs have."""
@@ -57,7 +61,8 @@ class Facts:
             where = self.differing.get(name, Counter())
             if where or set(a) != set(b):
                 runs = ", ".join(f"{count} of {section}" for section, count in where.items())
-                found.append(Difference(name, _listed(a), _listed(b), runs or "in other runs"))
+                told = _number if name == CODE else _listed
+                found.append(Difference(name, told(a), told(b), runs or "in other runs"))
         return found
 
 
@@ -67,15 +72,26 @@ def _known(made: Mapping[str, Any]) -> dict[str, str]:
     if made.get("no_commit"):
         found["commit"] = f"unknown ({made['no_commit']})"
     found |= {f"version of {name}": value for name, value in (made.get("versions") or {}).items()}
-    found["code"] = made.get("code")
+    found[CODE] = made.get("code")
     found |= {f"option {name}": value for name, value in identity.defining(made["run"]).items()}
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
+def _gradient(result: Result) -> str:
+    """The gradient of a run that has one, after a space."""
+    found = result.known["run"].get("gradient")
+    return f" {found}" if isinstance(found, str) and "gradient" in result.frame else ""
+
+
 def _order(name: str) -> tuple[int, str]:
-    kinds = ("version", "code", "option")
-    first = name.split(" ")[0]
+    kinds = ("version", CODE, "option")
+    first = name.split(" ", maxsplit=1)[0]
     return kinds.index(first) + 1 if first in kinds else 0, name
+
+
+def _number(counts: Counter[str]) -> str:
+    """How many there are: a fingerprint says nothing to people."""
+    return f"{len(counts)} fingerprints"
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -99,7 +99,7 @@ def split(frame: pd.DataFrame) -> Iterator[tuple[Row, int | None, pd.DataFrame]]
     names = columns.rows(frame)
     by = [*names, *(["seed"] if "seed" in frame else [])]
     for key, part in frame.groupby(by, dropna=False, sort=False):
-        named = dict(zip(by, key, strict=True))
+        named: dict[str, Any] = dict(zip(by, key, strict=True))
         seed = int(named.pop("seed")) if "seed" in named else None
         yield row_of(named), seed, part
 

@@ -30,7 +30,7 @@ class TableRow:
         table: name of it.
         name: of the row, in words.
         verdict: the worst of the rows of runs that it shows.
-        change: of its first number, in words.
+        change: of the number that has changed most, in words.
         stale: whether its numbers differ although its runs are the same.
     """
 
@@ -115,7 +115,7 @@ def _of(claim: str, sections: Sequence[str]) -> bool:
 def _claims(folder: Path) -> dict[str, Mapping[str, Any]]:
     """Claims by name: of all sections' files, or of the one that has all."""
     paths = sorted((folder / "claims").glob("[!.]*.json")) or [folder / "claims.json"]
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -164,7 +164,7 @@ def _compared(
             found.append(TableRow(table, behind.name, ONLY_A if key in x else ONLY_B, ""))
             continue
         changed = [name for name in numbers if not _same(x[key][name], y[key][name])]
-        change = f"{changed[0]} {_text(x[key], changed)} → {_text(y[key], changed)}" if changed else ""
+        change = _change(x[key], y[key], changed)
         stale = bool(changed) and behind.verdict == IDENTICAL and not behind.lacking
         if stale or behind.verdict not in (IDENTICAL, EQUAL):
             verdict = DIFFERENT if stale else behind.verdict
@@ -179,9 +179,7 @@ def _badness(row: Judged) -> int:
 def _key(row: Mapping[Any, Any], keys: Sequence[str]) -> tuple[Any, ...]:
     """What names a row, whole numbers as such however they were read."""
     found = (row.get(name) for name in keys)
-    return tuple(
-        None if pd.isna(v) else v if isinstance(v, str) else float(v) for v in found
-    )
+    return tuple(None if pd.isna(v) else v if isinstance(v, str) else float(v) for v in found)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -190,6 +188,20 @@ def _same(a: Any, b: Any) -> bool:
     return bool(np.isclose(a, b, rtol=SAME_NUMBER, atol=0, equal_nan=True))
 
 
-def _text(row: Mapping[Any, Any], names: Sequence[str]) -> str:
-    value = row[names[0]]
+def _change(a: Mapping[Any, Any], b: Mapping[Any, Any], changed: Sequence[str]) -> str:
+    """The number that has changed most, in words."""
+
+    def part(name: str) -> float:
+        if isinstance(a[name], str) or isinstance(b[name], str):
+            return np.inf
+        size = max(abs(a[name]), abs(b[name]))
+        return float(np.nan_to_num(abs(a[name] - b[name]) / size, nan=np.inf)) if size else 0.0
+
+    if not changed:
+        return ""
+    name = max(changed, key=part)
+    return f"{name} {_text(a[name])} → {_text(b[name])}"
+
+
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"

@@ -37,7 +37,9 @@ def summary(found: Comparison) -> list[str]:
     lines += _few([f"  incomplete in {row.lacking}: {row.section}: {row.name}" for row in lacking])
     tables = [row for row in found.tables if row.verdict not in ALIKE]
     lines += [f"rows of tables that are not alike: {len(tables)}"] if tables else []
-    lines += _few([f"  {row.table}: {row.name}: {row.verdict}{_change(row.change)}" for row in tables])
+    lines += _few(
+        [f"  {row.table}: {row.name}: {row.verdict}{_change(row.change)}" for row in tables]
+    )
     if found.judged:
         lines += [f"claims: {len(found.claims)} of {found.judged} with another verdict"]
         lines += _few([f"  {one.name}: {one.a} → {one.b}" for one in found.claims])
@@ -135,7 +137,11 @@ def _why(row: Judged) -> str:
     """What a verdict rests on, and the effects of what is different."""
     said = [row.why] if row.why else []
     if row.verdict == DIFFERENT:
-        said += [f"{one.metric.text} {size(one.test.difference, one.metric.unit, WAYS)}" for one in row.effects]
+        said += [
+            f"{one.metric.text} {size(one.test.difference, one.metric.unit, WAYS)}, "
+            f"p = {one.test.p:.2g}"
+            for one in row.effects
+        ]
     return f" ({'; '.join(said)})" if said else ""
 
 

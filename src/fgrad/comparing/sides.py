@@ -108,4 +108,6 @@ def read(run: str, path: Path) -> Result:
     frame = parquet.read(path)
     if not isinstance(known.get("run"), dict) or not columns.kind(frame) or frame.empty:
         raise ConfigError(f"{path}: no result of this project, it does not say what it is")
-    return Result(run, path, frame.drop(columns=[n for n in frame if columns.is_time(n)]), known)
+    return Result(
+        run, path, frame.drop(columns=[n for n in map(str, frame) if columns.is_time(n)]), known
+    )

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fgrad.comparing import chance, columns, metrics
+from fgrad.comparing import chance, metrics
 from fgrad.comparing.metrics import Metric
 from fgrad.comparing.pairs import APART, EQUAL, IDENTICAL, ONLY_A, ONLY_B, Part, Row
 from fgrad.paper.evidence.check import told
@@ -165,17 +165,15 @@ def settle(judged: Sequence[Judged]) -> None:
 
 
 def _decision(row: Judged, level: float) -> tuple[str, str]:
-    early = sum(part.from_start for part in row.parts)
-    if early:
-        beside = ", ".join(f"p = {effect.test.p:.2g}" for effect in row.effects)
-        return DIFFERENT, f"from the start, with the same draws; over seeds {beside}"
+    if any(part.from_start for part in row.parts):
+        return DIFFERENT, "from the start, with the same draws"
     if _certain(row):
         return DIFFERENT, "there is no chance in it"
     if not row.effects:
         return UNDECIDED, "its runs are no results that can be tested"
     rejecting = [effect for effect in row.effects if effect.rejects]
     if rejecting:
-        return DIFFERENT, "; ".join(f"{e.metric.text}: p = {e.test.p:.2g}" for e in rejecting)
+        return DIFFERENT, f"significantly in {' and '.join(e.metric.text for e in rejecting)}"
     able = [effect for effect in row.effects if _able(effect, level)]
     counts = " and ".join(map(str, row.effects[0].test.counts))
     of = "samples" if row.effects[0].test.by == chance.SMIRNOV else "seeds"
@@ -187,7 +185,11 @@ def _decision(row: Judged, level: float) -> tuple[str, str]:
 
 def _able(effect: Effect, level: float) -> bool:
     """Whether a test could have rejected anything that there may be."""
-    return bool(effect.test.by) and effect.test.least <= level and not effect.seen > effect.metric.extent
+    return (
+        bool(effect.test.by)
+        and effect.test.least <= level
+        and not effect.seen > effect.metric.extent
+    )
 
 
 def _could(effect: Effect) -> str:
@@ -216,7 +218,9 @@ def size(difference: float, unit: str, ways: tuple[str, str] | None = None) -> s
 
 
 def _certain(row: Judged) -> bool:
-    """Whether a row's values are the same for all seeds, and others on the other side."""
-    return "k" not in dict(row.row) and bool(row.effects) and all(
-        effect.test.error < NO_CHANCE < abs(effect.test.difference) for effect in row.effects
+    """Whether seeds draw nothing, as without tangents, and values differ from side to side."""
+    names = {name for name, _ in row.row}
+    return {"function", "k"} & names == {"function"} and any(
+        abs(effect.test.difference) > NO_CHANCE and not effect.test.error > NO_CHANCE
+        for effect in row.effects
     )
