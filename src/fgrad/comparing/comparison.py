@@ -75,6 +75,7 @@ def compare(
     runs = sorted({*a.paths, *b.paths})
     _known("only", only, [section(run) for run in runs])
     chosen = [run for run in runs if not only or section(run) in only]
+    common = {section(run) for run in a.paths} & {section(run) for run in b.paths}
     found = Comparison((a.name, b.name))
     parts: list[Part] = []
     facts = made.Facts()
@@ -85,7 +86,8 @@ def compare(
             result = _read(run, side, found.unread)
             own.append(result and _of(result, gradients, seen))
         x, y = own
-        facts.add(x, y)
+        if section(run) in common:
+            facts.add(x, y)
         if x and y:
             parts += compared(x, y)
         else:

@@ -57,6 +57,8 @@ class Part:
 def compared(a: Result, b: Result) -> list[Part]:
     """The parts of a run that both sides have."""
     keys = [name for name in (*columns.ROW, *columns.INDEX) if name in a.frame and name in b.frame]
+    if a.frame[keys].equals(b.frame[keys]) and _same_bits(a.frame, b.frame):
+        return alone(a, IDENTICAL)
     places = _places(a.frame, b.frame, keys)
     both = (places["a"] >= 0) & (places["b"] >= 0)
     x = a.frame.iloc[places.loc[both, "a"]].reset_index(drop=True)
@@ -89,9 +91,9 @@ def compared(a: Result, b: Result) -> list[Part]:
     return found
 
 
-def alone(one: Result, where: str) -> list[Part]:
-    """The parts of a run that one side has."""
-    return [Part(one.section, row, one.run, seed, where) for row, seed, _ in split(one.frame)]
+def alone(one: Result, found: str) -> list[Part]:
+    """The parts of a run, all of which are found to be the same, such as on one side only."""
+    return [Part(one.section, row, one.run, seed, found) for row, seed, _ in split(one.frame)]
 
 
 def split(frame: pd.DataFrame) -> Iterator[tuple[Row, int | None, pd.DataFrame]]:
@@ -150,6 +152,12 @@ def from_start(x: pd.DataFrame, y: pd.DataFrame, apart: pd.Series) -> bool:
     way = np.maximum(np.abs(u - u[0]), np.abs(v - v[0]))
     rounding = columns.TOLERANCES["value"][1] * np.maximum(np.abs(u), np.abs(v))
     return bool((np.abs(u - v) > MOVED * way + rounding).any())
+
+
+def _same_bits(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether all values are the same to the last bit, of observations in the same order."""
+    common = [name for name in columns.values(a) if name in b]
+    return all(columns.same_bits(a[name], b[name]).all() for name in common)
 
 
 def _places(a: pd.DataFrame, b: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -35,7 +35,7 @@ ALIKE = (IDENTICAL, EQUAL, SAME)
 MOST = 300
 """Decades, or other units, above which a difference is not said in numbers."""
 
-NO_CHANCE = 1e-9
+NO_CHANCE = 1e-6
 """Spread below which values of all seeds are one."""
 
 
@@ -218,9 +218,16 @@ def size(difference: float, unit: str, ways: tuple[str, str] | None = None) -> s
 
 
 def _certain(row: Judged) -> bool:
-    """Whether seeds draw nothing, as without tangents, and values differ from side to side."""
-    names = {name for name, _ in row.row}
-    return {"function", "k"} & names == {"function"} and any(
-        abs(effect.test.difference) > NO_CHANCE and not effect.test.error > NO_CHANCE
-        for effect in row.effects
+    """Whether seeds do not matter and values differ from side to side.
+
+    So it is for descents without tangents, and for those on all of ∇f, k ≥ n, that do not vary.
+    """
+    named = dict(row.row)
+    return (
+        "function" in named
+        and named.get("k", np.inf) >= named["n"]
+        and any(
+            abs(effect.test.difference) > NO_CHANCE and not effect.test.error > NO_CHANCE
+            for effect in row.effects
+        )
     )
