@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fgrad.comparing import chance, columns, verdict
+from fgrad.comparing import chance, columns
 from fgrad.comparing.comparison import Comparison
 from fgrad.comparing.verdict import ALIKE, DIFFERENT, VERDICTS, Effect, Judged, size
 from fgrad.errors import SHOWN
@@ -90,9 +90,7 @@ def write(found: Comparison, folder: Path) -> list[Path]:
         "tolerances": columns.TOLERANCES,
         "units": columns.UNITS,
         "other": columns.OTHER,
-        "level": f"{LEVEL:.0%}",
-        "verdicts": VERDICTS,
-        "doc": " ".join((verdict.__doc__ or "").split()),
+        "level": f"{1 - LEVEL:.0%}",
         "figure": figure.svg(found.rows),
     }
     written = []

@@ -214,6 +214,8 @@ def size(difference: float, unit: str, ways: tuple[str, str] | None = None) -> s
         return "beyond all bounds"
     if unit:
         return told(difference, unit, ways)
+    if abs(difference) < NO_CHANCE:
+        return "the same"
     return f"{abs(difference):.2g}" + (f" {ways[difference > 0]}" if ways else "")
 
 
@@ -227,7 +229,6 @@ def _certain(row: Judged) -> bool:
         "function" in named
         and named.get("k", np.inf) >= named["n"]
         and any(
-            abs(effect.test.difference) > NO_CHANCE and not effect.test.error > NO_CHANCE
-            for effect in row.effects
+            effect.test.error <= NO_CHANCE < abs(effect.test.difference) for effect in row.effects
         )
     )
