@@ -50,7 +50,7 @@ test: $(READY) ## all tests but those of minutes
 	$(RUN) pytest -n $(CORES) --dist loadfile -m "$(APART)"
 
 test-slow: $(READY) ## the others of minutes: random pairs of edits against runs from scratch, searches
-	$(RUN) pytest -n $(CORES) -m slow -W default
+	$(RUN) pytest -n $(CORES) -m slow
 
 test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge
 	$(RUN) pytest -m slurm -r s -W default tests/slurm

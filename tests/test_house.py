@@ -38,8 +38,8 @@ def test_the_top_level_is_a_hall_with_doors():
     }  # fmt: skip
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     assert rooms == {
-        "cli", "gradients", "problems", "options", "plan", "experiments", "store", "paper", "outlook",
-        "sharing",
+        "cli", "comparing", "gradients", "problems", "options", "outlook", "plan", "experiments", "store",
+        "paper", "sharing",
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import sys
 
 from fgrad import terminal
 from fgrad.arguments import Verb, choose, renamed
+from fgrad.cli.compare import compare
 from fgrad.cli.folder import adopt, prune, stale
 from fgrad.cli.outlook import plan, status
 from fgrad.cli.sharing import bundle, unpack
@@ -22,6 +23,7 @@ VERBS: dict[str, Verb] = {
     "prune": prune,
     "bundle": bundle,
     "unpack": unpack,
+    "compare": compare,
 }
 
 
