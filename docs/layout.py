@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "examples/README.md")
@@ -23,4 +23,6 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         paths |= {path.resolve() for path in linked if path.is_file()}
     for path in sorted(paths):
         uri = path.relative_to(ROOT).as_posix()
-        files.append(File.generated(config, uri, abs_src_path=str(path)))
+        there = InclusionLevel.INCLUDED  # hidden ones too
+        made = File.generated(config, uri, abs_src_path=str(path), inclusion=there)
+        files.append(made)

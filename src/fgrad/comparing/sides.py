@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import pandas as pd
 
 from fgrad.comparing import columns
 from fgrad.errors import ConfigError
+from fgrad.sharing.unpack import unpack
 from fgrad.store import parquet
 
 
@@ -66,7 +66,7 @@ def opened(given: Path) -> Iterator[Side]:
         if given.suffix != ".zip":
             raise ConfigError(f"{given}: a folder of results or a bundle (.zip) is needed")
         with tempfile.TemporaryDirectory(prefix="fgrad-compare-") as folder:
-            resolve_name("fgrad.sharing.unpack:unpack")(given, Path(folder))
+            unpack(given, Path(folder))
             yield _side(given, Path(folder))
     else:
         yield _side(given, given)
