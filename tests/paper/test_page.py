@@ -90,7 +90,7 @@ def test_a_drawing_keeps_its_text_and_gets_names_of_its_own():
     text = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="72pt" height="9pt"'
         ' viewBox="0 0 72 9"><style>*{}</style><g id="axes_1"><defs><path id="m1"/></defs><use xlink:href="#m1"/>'
-        "<g clip-path=\"url(#p2)\"><text style=\"font-size: 8px; font-family: 'DejaVu Sans'\">a &lt; b</text></g>"
+        '<g clip-path="url(#p2)"><text style="font-size: 8px; font-family: \'DejaVu Sans\'">a &lt; b</text></g>'
         '<clipPath id="p2"/></g></svg>'
     )
     one = Drawing(text, "mine", 'Of "x" < y')
