@@ -62,8 +62,11 @@ def shown() -> list[dict[str, Any]]:
             "lacks": 0 if section.name in SHOWN else 2,
             "of": 3,
             "captions": {
-                one.name: "Words of *mean-is-unbiased* & <b>more</b>. Then more."
-                for one in (*section.figures, *section.tables)
+                kind: {
+                    one.name: f"One of {kind}: *mean-is-unbiased* & <b>more</b>. Then more."
+                    for one in getattr(section, kind)
+                }
+                for kind in ("figures", "tables")
             },
         }
         for section in contents.PAPER

@@ -29,6 +29,8 @@ def test_every_part_of_finished_sections_is_there(page):
             assert (f'id="figure-{figure.name}"' in page) == there
         for table in section.tables:
             assert (f'id="table-{table.name}"' in page) == there
+            part = page.partition(f'id="table-{table.name}"')[2]
+            assert not there or part.index("One of tables") < 200
         for claim in section.claims:
             assert (f'id="claim-{claim.name}"' in page) == there
         assert page.count(f">{section.heading}<") >= 2
