@@ -17,7 +17,7 @@ from fgrad.store.files import atomic
 
 Shows = Sequence[Mapping[str, Any]]
 """The sections as plain values: ``name``, ``heading``, ``covers`` (in words), ``target``, how many
-runs it ``lacks`` and consists ``of``, and ``captions`` of its ``figures`` and ``tables``, by name."""
+runs it ``lacks`` and consists ``of``, and ``captions`` of ``figures`` and ``tables``, by name."""
 
 
 def write(path: str, shows: Shows, runs: Mapping[str, Sequence[str]]) -> None:
@@ -47,8 +47,9 @@ def collect(shows: Shows, runs: Mapping[str, Sequence[str]], paper: Path) -> dic
     verdicts = [verdict for one in sections for verdict in one["verdicts"]]
     made: list[list[str]] = []
     behind = {name: rows.of_runs(paths, made) for name, paths in runs.items()}
-    data = {"summaries": _summaries(figures, paper), "runs": behind, "made": made}
-    data["runs_of"] = {name: contents.SUMMARIES[name].runs for name in data["summaries"]}
+    summaries = _summaries(figures, paper)
+    data: dict[str, Any] = {"summaries": summaries, "runs": behind, "made": made}
+    data["runs_of"] = {name: contents.SUMMARIES[name].runs for name in summaries}
     return {
         "sections": sections,
         "verdicts": verdicts,
