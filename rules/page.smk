@@ -70,8 +70,11 @@ def shows():
         }
         own |= {"covers": facts["covers"], "lacks": lacks(section)}
         own["of"] = sum(len(RUNS.jobs[kind]) for kind in kinds_of_runs(section))
-        captions = [*section.figures, *section.tables]
-        own["captions"] = {one.name: one.caption_of(facts) for one in captions}
+        parts = {"figures": section.figures, "tables": section.tables}
+        own["captions"] = {
+            kind: {one.name: one.caption_of(facts) for one in parts[kind]}
+            for kind in (parts if not lacks(section) else ())
+        }
         found.append(own)
     return found
 

@@ -36,8 +36,8 @@ def runs_in(folder: Path) -> dict[str, list[str]]:
                 lr = 50.0 if (gradient, n) == ("frog", 16) else 0.01
                 own: dict[str, Any] = {"function": function, "n": n, "gradient": gradient, "k": k}
                 made["functions"].append(path("functions", f"{function}/n{n}/{gradient}{k}"))
-                run = FunctionRun(**own, lr=lr, seeds=(0, 1), steps=30)
-                jobs.carry_out(run, made["functions"][-1])
+                descent = FunctionRun(**own, lr=lr, seeds=(0, 1), steps=30)
+                jobs.carry_out(descent, made["functions"][-1])
     return made
 
 
@@ -62,8 +62,11 @@ def shown() -> list[dict[str, Any]]:
             "lacks": 0 if section.name in SHOWN else 2,
             "of": 3,
             "captions": {
-                one.name: "Words of *mean-is-unbiased* & <b>more</b>. Then more."
-                for one in (*section.figures, *section.tables)
+                kind: {
+                    one.name: f"One of {kind}: *mean-is-unbiased* & <b>more</b>. Then more."
+                    for one in getattr(section, kind)
+                }
+                for kind in ("figures", "tables")
             },
         }
         for section in contents.PAPER
@@ -80,11 +83,15 @@ def _make(section: contents.Section, runs: dict[str, list[str]], paper: Path) ->
     for figure in section.figures:
         drawn = resolve_name(figure.draws)(*(frames[name] for name in figure.of))
         files.save(drawn, [], page=str(paper / f"page/{figure.name}.svg"))
-    for one in section.tables:
-        made = resolve_name(one.makes)(*(frames[name] for name in one.of))
-        kinds = [str(paper / f"tables/{one.name}.{kind}") for kind in ("csv", "md", "tex", "html")]
-        table.write(made, *kinds, caption=one.caption)
+    for shows in section.tables:
+        made = resolve_name(shows.makes)(*(frames[name] for name in shows.of))
+        csv, markdown, tex, html = (
+            str(paper / f"tables/{shows.name}.{kind}") for kind in ("csv", "md", "tex", "html")
+        )
+        table.write(made, csv, markdown, tex, html, shows.caption)
     if section.claims:
         judged = claims.judge(section.questions, frames, tuned=True)
-        kinds = [str(paper / f"claims/{section.name}.{kind}") for kind in ("md", "json", "html")]
-        claims.write(judged, *kinds, scale="Small.")
+        people, programs, browsers = (
+            str(paper / f"claims/{section.name}.{kind}") for kind in ("md", "json", "html")
+        )
+        claims.write(judged, people, programs, browsers, "Small.")

@@ -437,8 +437,10 @@ def test_holm():
 
 def test_files(summaries, tmp_path):
     judged = judge(summaries)
-    kinds = [str(tmp_path / f"claims.{kind}") for kind in ("md", "json", "html")]
-    claims.write(judged, *kinds, scale="Small.")
+    people, programs, browsers = (
+        str(tmp_path / f"claims.{kind}") for kind in ("md", "json", "html")
+    )
+    claims.write(judged, people, programs, browsers, scale="Small.")
     assert json.loads((tmp_path / "claims.json").read_text()) == judged
     text = (tmp_path / "claims.md").read_text()
     assert "holds: 27, not decidable: 1." in text

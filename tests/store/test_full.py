@@ -43,7 +43,9 @@ FOUND = pd.DataFrame(
 def judge(folder: Path) -> None:
     said = dict.fromkeys(("name", "section", "statement", "verdict", "evidence"), "text" * 9)
     judged = [said | {"tolerance": "none"}] * 2000
-    claims.write(judged, str(folder / "c.md"), str(folder / "c.json"), "all")
+    claims.write(
+        judged, str(folder / "c.md"), str(folder / "c.json"), str(folder / "c.html"), "all"
+    )
 
 
 def draw(folder: Path) -> None:
@@ -60,6 +62,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
         str(folder / "t.csv"),
         str(folder / "t.md"),
         str(folder / "t.tex"),
+        str(folder / "t.html"),
         caption="c",
     ),
     "rates": lambda folder: rates.write_table(folder / "l.csv", FOUND),

@@ -17,7 +17,7 @@ from fgrad.store.files import atomic
 
 Shows = Sequence[Mapping[str, Any]]
 """The sections as plain values: ``name``, ``heading``, ``covers`` (in words), ``target``, how many
-runs it ``lacks`` and consists ``of``, and ``captions`` of its figures and tables, by name."""
+runs it ``lacks`` and consists ``of``, and ``captions`` of ``figures`` and ``tables``, by name."""
 
 
 def write(path: str, shows: Shows, runs: Mapping[str, Sequence[str]]) -> None:
@@ -47,8 +47,9 @@ def collect(shows: Shows, runs: Mapping[str, Sequence[str]], paper: Path) -> dic
     verdicts = [verdict for one in sections for verdict in one["verdicts"]]
     made: list[list[str]] = []
     behind = {name: rows.of_runs(paths, made) for name, paths in runs.items()}
-    data = {"summaries": _summaries(figures, paper), "runs": behind, "made": made}
-    data["runs_of"] = {name: contents.SUMMARIES[name].runs for name in data["summaries"]}
+    summaries = _summaries(figures, paper)
+    data: dict[str, Any] = {"summaries": summaries, "runs": behind, "made": made}
+    data["runs_of"] = {name: contents.SUMMARIES[name].runs for name in summaries}
     return {
         "sections": sections,
         "verdicts": verdicts,
@@ -70,7 +71,7 @@ def _section(one: Mapping[str, Any], paper: Path) -> dict[str, Any]:
     if one["lacks"]:
         return found
     for figure in section.figures:
-        caption = captions[figure.name]
+        caption = captions["figures"][figure.name]
         label = f"Figure, {title(figure.name)}: {caption.partition('. ')[0].rstrip('.')}."
         text = (paper / f"page/{figure.name}.svg").read_text(encoding="utf-8")
         drawing = Drawing(text, figure.name, label.replace("*", ""))
@@ -79,7 +80,7 @@ def _section(one: Mapping[str, Any], paper: Path) -> dict[str, Any]:
     for table in section.tables:
         text = (paper / f"tables/{table.name}.html").read_text(encoding="utf-8")
         found["tables"].append(
-            {"name": table.name, "caption": captions[table.name], "html": _main(text)}
+            {"name": table.name, "caption": captions["tables"][table.name], "html": _main(text)}
         )
     if section.claims:
         judged = (paper / f"claims/{section.name}.json").read_text(encoding="utf-8")

@@ -90,7 +90,7 @@ def _links(one: ET.Element) -> list[str]:
 
 def _face(font: Font, characters: set[str]) -> str:
     family, style = font
-    properties = FontProperties(family=family, style=style)
+    properties = FontProperties(family=family, style="oblique" if style == "oblique" else "normal")
     options = subset.Options()
     options.flavor = "woff"
     options.layout_features = []

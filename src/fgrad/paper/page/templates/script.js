@@ -178,6 +178,7 @@
       const head = make("tr");
       for (const [name, column] of columns()) {
         const header = cell(name, true);
+        if (rows && typeof at(column, 0) === "number") header.className = "number";
         sorting(header, (way) => { list = ordered(list, (row) => at(column, row), way); draw(); });
         head.append(header);
       }
