@@ -29,7 +29,7 @@ class Broken:
         self.shaped: dict[str, Callable[[zipfile.ZipInfo], None]] = {}
         """What is done to the entry of a file."""
         self.comment = b""
-        self.after: list[Callable[[bytearray], None]] = []
+        self.after: list[Callable[[bytearray], object]] = []
         """What is done to the bytes at last."""
 
     def known(self) -> dict[str, Any]:
@@ -61,10 +61,10 @@ class Broken:
             opened.NameToInfo.clear()  # it warns of two of one name
             for info, content in self.infos:
                 opened.writestr(info, content)
-        content = bytearray(path.read_bytes())
+        raw = bytearray(path.read_bytes())
         for change in self.after:
-            change(content)
-        path.write_bytes(content)
+            change(raw)
+        path.write_bytes(raw)
         return path
 
 
@@ -139,7 +139,7 @@ def announced(size: int) -> Change:
     return change
 
 
-def bytewise(change: Callable[[bytearray], None]) -> Change:
+def bytewise(change: Callable[[bytearray], object]) -> Change:
     """Done to the bytes of the archive."""
     return lambda bundle: bundle.after.append(change)
 
