@@ -56,7 +56,8 @@ class Broken:
             opened.comment = self.comment
             for name, content in self.files.items():
                 info = plain(name)
-                self.shaped.get(name, lambda _: None)(info)
+                if name in self.shaped:
+                    self.shaped[name](info)
                 opened.writestr(info, content)
             opened.NameToInfo.clear()  # it warns of two of one name
             for info, content in self.infos:
