@@ -61,8 +61,9 @@ test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recomm
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud -W default
 
-test-site: $(READY) ## the site and the page, built without a network; apt-get install chromium for both
-	$(DOCS) pytest -m site -r s -W default tests/test_site.py tests/test_page.py
+test-site: $(READY) ## the site and the page, built without a network, and bundles as crates; apt-get install chromium
+	$(PYTHON) -m venv $(VENV)/crate && $(VENV)/crate/bin/pip install --quiet --disable-pip-version-check -r requirements-crate.lock
+	$(DOCS) pytest -m site -r s -W default tests/test_site.py tests/test_page.py tests/sharing
 
 lint: $(READY) ## format, lint, type and import check; forms of the files that others read
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports

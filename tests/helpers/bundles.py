@@ -29,7 +29,7 @@ class Broken:
         self.shaped: dict[str, Callable[[zipfile.ZipInfo], None]] = {}
         """What is done to the entry of a file."""
         self.comment = b""
-        self.after: list[Callable[[bytearray], None]] = []
+        self.after: list[Callable[[bytearray], object]] = []
         """What is done to the bytes at last."""
 
     def known(self) -> dict[str, Any]:
@@ -56,15 +56,16 @@ class Broken:
             opened.comment = self.comment
             for name, content in self.files.items():
                 info = plain(name)
-                self.shaped.get(name, lambda _: None)(info)
+                if name in self.shaped:
+                    self.shaped[name](info)
                 opened.writestr(info, content)
             opened.NameToInfo.clear()  # it warns of two of one name
             for info, content in self.infos:
                 opened.writestr(info, content)
-        content = bytearray(path.read_bytes())
+        raw = bytearray(path.read_bytes())
         for change in self.after:
-            change(content)
-        path.write_bytes(content)
+            change(raw)
+        path.write_bytes(raw)
         return path
 
 
@@ -139,7 +140,7 @@ def announced(size: int) -> Change:
     return change
 
 
-def bytewise(change: Callable[[bytearray], None]) -> Change:
+def bytewise(change: Callable[[bytearray], object]) -> Change:
     """Done to the bytes of the archive."""
     return lambda bundle: bundle.after.append(change)
 

@@ -40,7 +40,8 @@ def fill(cache: Path) -> None:
             response.request = session.prepare_request(
                 requests.Request("GET", CONTEXT, headers=accept)
             )
-            response.status_code, response.url, response.headers = 200, CONTEXT, kind
+            response.status_code, response.url = 200, CONTEXT
+            response.headers.update(kind)
             response.raw = HTTPResponse(BytesIO(content), kind, 200, preload_content=False)
             response._content = content
             session.cache.save_response(response)

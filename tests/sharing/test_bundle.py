@@ -111,7 +111,7 @@ def test_what_is_written_meanwhile_is_left_out(here, monkeypatch):
         os.utime(path, (10**9, 10**9))
         return table(path)
 
-    monkeypatch.setattr(bundle.parquet, "table", touching)
+    monkeypatch.setattr(parquet, "table", touching)
     with pytest.raises(ConfigError, match="no finished run"):
         pack()
     assert not Path("bundle.zip").exists()

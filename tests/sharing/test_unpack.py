@@ -1,6 +1,7 @@
 """Bundles that are damaged or hostile, each refused in a line that names what is wrong with it."""
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -19,7 +20,7 @@ from fgrad.plan.status import SCRIPTS
 from fgrad.sharing import archive, manifest
 from fgrad.sharing.bundle import pack
 from fgrad.sharing.unpack import unpack
-from fgrad.store import files, lease, parquet
+from fgrad.store import lease, parquet
 
 pytestmark = pytest.mark.long
 
@@ -301,7 +302,7 @@ def test_a_full_disk_leaves_nothing(bundle, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "full")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigError, match="cannot be written: No space left"):
         unpack(bundle, tmp_path / "new")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1))

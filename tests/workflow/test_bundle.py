@@ -16,7 +16,7 @@ RUNS = {
     "search_network", "train_network",
 }  # fmt: skip
 PAPER = ("figures", "tables", "claims")
-RATE = ("config/learning_rates/functions.csv", "sphere,2,frog,2,,")
+RATE = ("config/learning_rates/functions.csv", "sphere,2,frog,2,")
 
 
 def unpacked(project: Project, home: Path) -> Project:
