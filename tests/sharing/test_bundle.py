@@ -262,6 +262,9 @@ def test_the_command(here, tmp_path):
     assert done.stdout == "functions: 8 of 8 runs\nresults/bundle.zip: 8 runs\n"
     done = fgrad_command("unpack", "results/bundle.zip", "--directory", str(tmp_path / "new"))
     assert done.stdout.startswith(f"{tmp_path}/new: 8 runs laid out\nwhat came with them: ")
+    done = fgrad_command("compare", str(here), "results/bundle.zip")
+    assert done.returncode == 0, done.stderr
+    assert "\nruns: 8 identical\n" in done.stdout
     shutil.rmtree("results/runs")
     done = fgrad_command("bundle", *options)
     assert done.returncode == 1
