@@ -66,8 +66,8 @@ def test_partial_and_searched(searched_project, tmp_path):
     project.run("bundle")
     other = unpacked(project, tmp_path / "other")
     planned = runs_of(other.planned("functions", "fc"))
-    assert planned == {"descend_function": 6, "train_network": 1, "prepare_data": 1}
+    assert planned == {"descend_function": 8, "train_network": 1, "prepare_data": 1}
     (beside,) = (other.work / "results/bundles").iterdir()
     known = json.loads((beside / "bundle.json").read_text())
-    assert known["sections"]["functions"] == {"asked": 6, "finished": 0}
+    assert known["sections"]["functions"] == {"asked": 8, "finished": 0}
     assert list((beside / "results/lr_search").glob("*.csv"))
