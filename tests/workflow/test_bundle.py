@@ -61,13 +61,14 @@ def test_partial_and_searched(searched_project, tmp_path):
     """Half of the results: the rest is computed as ever, rates are not searched for again."""
     project = searched_project
     training = next(path for name, path in project.runs().items() if name.startswith("fc/"))
+    project.run("results/lr_search/angles.csv")
     training.unlink()
     shutil.rmtree(project.work / "results/runs/functions")
     project.run("bundle")
     other = unpacked(project, tmp_path / "other")
     planned = runs_of(other.planned("functions", "fc"))
-    assert planned == {"descend_function": 6, "train_network": 1, "prepare_data": 1}
+    assert planned == {"descend_function": 8, "train_network": 1, "prepare_data": 1}
     (beside,) = (other.work / "results/bundles").iterdir()
     known = json.loads((beside / "bundle.json").read_text())
-    assert known["sections"]["functions"] == {"asked": 6, "finished": 0}
-    assert list((beside / "results/lr_search").glob("*.csv"))
+    assert known["sections"]["functions"] == {"asked": 8, "finished": 0}
+    assert [path.name for path in (beside / "results/lr_search").iterdir()] == ["angles.csv"]
