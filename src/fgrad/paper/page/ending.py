@@ -9,6 +9,8 @@ from typing import Any
 VERDICTS = ("holds", "fails", "not decidable")
 """In the order they are counted."""
 
+PLURAL = {"holds": "hold", "fails": "fail"}
+
 
 def counted(judged: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How many claims hold, fail, or cannot be decided.
@@ -20,6 +22,15 @@ def counted(judged: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {verdict: counts[verdict] for verdict in VERDICTS}
 
 
+def number_of(verdict: str, count: int) -> str:
+    """A count in words.
+
+    >>> number_of("holds", 2), number_of("fails", 1), number_of("not decidable", 0)
+    ('2 hold', '1 fails', '0 not decidable')
+    """
+    return f"{count:,} {verdict if count == 1 else PLURAL.get(verdict, verdict)}"
+
+
 def lines(page: str, claims: Iterable[str], shows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The lines.
 
@@ -29,7 +40,7 @@ def lines(page: str, claims: Iterable[str], shows: Iterable[Mapping[str, Any]]) 
         shows: the sections, as `fgrad.paper.page.build.write` takes them.
     """
     judged = [one for path in claims for one in json.loads(Path(path).read_text(encoding="utf-8"))]
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in counted(judged).items())
+    counts = ", ".join(number_of(*one) for one in counted(judged).items())
     said = [f"claims: {counts}", f"the page: {Path(page).absolute()}"]
     lacking = [
         f"{one['heading']} ({one['lacks']:,} of {one['of']:,} runs)"

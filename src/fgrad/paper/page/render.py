@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from fgrad.paper.page.ending import number_of
 from fgrad.store import identity
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -81,6 +82,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"words": words, "title": title, "groups": _groups, "rows": _rows}
+    made.filters["number_of"] = number_of
     made.globals["source"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     return made
 
