@@ -225,6 +225,10 @@ def is_made_of(path: str, asked: Iterable[Mapping[str, Any]], *also: Any) -> boo
         return False
 
 
+NAMED = 3
+"""Codes that are named in a figure, at most."""
+
+
 def older(asked: Iterable[Mapping[str, Any]]) -> str:
     """In words, which of some results were made by older code and taken over on purpose.
 
@@ -236,7 +240,10 @@ def older(asked: Iterable[Mapping[str, Any]]) -> str:
     codes = [str(code) for code, one in zip(made, each, strict=True) if code not in one.code]
     if not codes:
         return ""
-    names = ", ".join(sorted(set(codes)))
+    different = sorted(set(codes))
+    shown = different if len(different) <= NAMED else different[: NAMED - 1]
+    more = len(different) - len(shown)
+    names = ", ".join(shown) + (f" and {more} more" if more else "")
     return f"{len(codes)} of {len(made)} runs were made by older code ({names})"
 
 
