@@ -97,7 +97,7 @@ def test_an_error_is_a_line(error, expected):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("", "Expected one of {measure, descend, train, search, stale, adopt, prune}"),
+        ("", "Expected one of {measure, descend, train, search, plan, status, stale, adopt, prune, bundle, "),
         ("frobnicate", "Unrecognized options: frobnicate"),
         ("descend", "Missing from fgrad descend: --output PATH --gradient STR --function STR --n INT"),
         ("search", "Expected one of {functions, network}"),

@@ -134,7 +134,7 @@ def test_a_report_of_what_is_there(project):
     report = project.work / "report.html"
     output = project.run(options=("--report", str(report)))
     (line,) = [line for line in output.splitlines() if line.startswith("fgrad: ")]
-    assert line.startswith("fgrad: not there yet and left out: results/paper/claims/angles.md, ")
+    assert line.startswith("fgrad: not there yet and left out: results/paper/claims/angles.html, ")
     assert "results/paper/figures/quality.png" in line
     assert "figures/final_values" not in line
     text = report.read_text()
