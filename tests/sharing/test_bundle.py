@@ -195,6 +195,11 @@ def test_seeds_of_two_files_are_put_together(angle, tmp_path, monkeypatch):
     assert made["run"] == run.model_dump(mode="json")
     assert made["stop"] == parquet.provenance("both")["stop"]
     assert [one["seeds"] for one in made["merged"]] == [[1, 5], [0, 5]]
+    assert merge.by_seeds(Path("merged"), Path("two"), Path("again")) == []
+    assert not Path("again").exists()
+    assert merge.by_seeds(Path("one"), Path("merged"), Path("again")) == [0]
+    made = parquet.provenance("again")
+    assert [one["seeds"] for one in made["merged"]] == [[1, 5], [0, 5]]
 
 
 def test_seeds_of_other_runs_are_not_put_together(tmp_path, monkeypatch):
@@ -202,15 +207,15 @@ def test_seeds_of_other_runs_are_not_put_together(tmp_path, monkeypatch):
     seeded("one", 0, 1)
     seeded("two", 1, 2)
     seeded("angles", 2, angle=(90.0,))
-    assert not merge.by_seeds(Path("one"), Path("angles"), Path("merged"))
+    assert merge.by_seeds(Path("one"), Path("angles"), Path("merged")) is None
     parquet.restamp("two", code="0123456789abcdef")
-    assert not merge.by_seeds(Path("one"), Path("two"), Path("merged"))
+    assert merge.by_seeds(Path("one"), Path("two"), Path("merged")) is None
     seeded("three", 1, 2)
     table = parquet.table("three")
     values = table["value"].to_numpy() + (table["seed"].to_numpy() == 1)
     changed = table.set_column(table.column_names.index("value"), "value", [values])
     parquet.save("three", changed, parquet.provenance("three"), ["value"])
-    assert not merge.by_seeds(Path("one"), Path("three"), Path("merged"))
+    assert merge.by_seeds(Path("one"), Path("three"), Path("merged")) is None
     assert not Path("merged").exists()
 
 
@@ -229,6 +234,10 @@ def test_bundles_of_other_seeds_are_put_together(here, tmp_path):
     found = unpack(Path("two.zip"), tmp_path / "new")
     assert len(found.merged) == 4
     assert parquet.provenance(tmp_path / "new" / RUN)["run"]["seeds"] == [0, 1, 2, 3]
+    merged = (tmp_path / "new" / RUN).read_bytes()
+    for again in ("one.zip", "two.zip"):
+        assert unpack(Path(again), tmp_path / "new").merged == []
+    assert (tmp_path / "new" / RUN).read_bytes() == merged
     overlay.write_text("functions: {seeds: [0, 1, 2, 3]}")
     assert unpack(Path("one.zip"), tmp_path / "third")
     shutil.rmtree("results")
@@ -259,7 +268,7 @@ def test_the_command(here, tmp_path):
     options = ("--workflow", str(ROOT), "--configfile", str(TINY), "--directory", str(here))
     done = fgrad_command("bundle", *options)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "functions: 8 of 8 runs\nresults/bundle.zip: 8 runs\n"
+    assert done.stdout == f"functions: 8 of 8 runs\n{here}/results/bundle.zip: 8 runs\n"
     done = fgrad_command("unpack", "results/bundle.zip", "--directory", str(tmp_path / "new"))
     assert done.stdout.startswith(f"{tmp_path}/new: 8 runs laid out\nwhat came with them: ")
     done = fgrad_command("compare", str(here), "results/bundle.zip")

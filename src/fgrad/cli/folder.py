@@ -72,7 +72,7 @@ class Place:
         """Into the directory; or into what stands for it where there are no results."""
         if (self.directory / "results").is_dir():
             os.chdir(self.directory)
-        elif without is None:
+        elif without is None or self.directory.is_file():
             raise errors.ConfigError(f"{self.directory}: no results here")
         else:
             os.chdir(without)

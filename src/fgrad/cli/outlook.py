@@ -31,8 +31,10 @@ def plan(
     if since is not None:
         from fgrad.outlook import since as changes
 
-        if section is not None or cores is not None or gpus:
-            raise errors.ConfigError("section, cores and gpus have no effect beside since")
+        if section is not None or cores is not None or gpus or place.directory != Path():
+            raise errors.ConfigError(
+                "section, directory, cores and gpus have no effect beside since; leave them out"
+            )
         lines = changes.lines(place.workflow.absolute(), place.configfile, since)
         print("\n".join(lines))
         return

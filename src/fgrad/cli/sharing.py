@@ -30,10 +30,23 @@ def unpack(bundle: tyro.conf.Positional[Path], directory: Path = Path()) -> None
         bundle: made by ``fgrad bundle``.
         directory: working folder of the workflow; made if it is not there.
     """
+    from fgrad.sharing.bundle import CONFIGURATION
     from fgrad.sharing.unpack import unpack as lay_out
+    from fgrad.store import parquet
 
     found = lay_out(bundle, directory)
     counts = {"there already": found.same, "put together with other seeds": found.merged}
     said = "".join(f", {len(runs)} {what}" for what, runs in counts.items() if runs)
     print(f"{directory}: {len(found.laid)} runs laid out{said}")
+    if found.merged:
+        seeds = {
+            seed
+            for name in found.merged
+            for seed in parquet.provenance(directory / name)["run"]["seeds"]
+        }
+        print(
+            f"these have seeds {', '.join(map(str, sorted(seeds)))} now: ask for all of them "
+            "(functions.seeds, angles.seeds), else they are computed again with those asked for"
+        )
     print(f"what came with them: {found.beside}")
+    print(f"their configuration: {found.beside / CONFIGURATION}")

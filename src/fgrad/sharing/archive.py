@@ -102,6 +102,8 @@ def opened(path: Path) -> Iterator[Archive]:
     Raises:
         ConfigError: in a line that names the entry, if it is no archive, or not of this form.
     """
+    if path.is_dir():
+        raise ConfigError(f"{path}: a folder; the file of a bundle is needed")
     files.check_regular(path)
     try:
         file = path.open("rb")

@@ -33,9 +33,8 @@ Results of a workflow, with what is needed to trust and redraw them. What is the
 says `bundle.json`. In a checkout of the code, at one of the commits that it names:
 
 ```sh
-fgrad unpack BUNDLE.zip --directory X
-cp X/results/bundles/*/configuration/configuration.yaml X
-snakemake figures tables claims --cores 2 --directory X --configfile X/configuration.yaml
+fgrad unpack BUNDLE.zip --directory X    # says which file is their CONFIGURATION
+snakemake figures tables claims --cores 2 --directory X --configfile CONFIGURATION
 ```
 """
 
@@ -96,7 +95,7 @@ def pack(
     lines = [f"{name}: left out: {why}" for name, why in known.left_out.items()]
     if lines:
         say(few(lines, "left out"))
-    say(f"{output}: {len(known.runs)} runs")
+    say(f"{output.absolute()}: {len(known.runs)} runs")
     return known
 
 

@@ -56,7 +56,7 @@ def _equal(column: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
     return there is not None and np.array_equal(same, there, equal_nan=True)
 
 
-def by_seeds(here: Path, other: Path, target: Path) -> bool:
+def by_seeds(here: Path, other: Path, target: Path) -> list[int] | None:
     """Put two results together that differ in their seeds alone, in the order of the seeds.
 
     Args:
@@ -65,20 +65,22 @@ def by_seeds(here: Path, other: Path, target: Path) -> bool:
         target: where both together are written; what each was is recorded.
 
     Returns:
-        Whether that was possible: options, code, torch and the values of seeds that both have are
-        the same.
+        Seeds that the other has besides; without any, nothing is written. Nothing if they cannot be
+        put together: options, code, torch or the values of seeds that both have are not the same.
 
     Raises:
         ConfigError: if it cannot be written.
     """
     made, also = parquet.provenance(here), parquet.provenance(other)
     if not _differ_in_seeds(made, also):
-        return False
+        return None
     table, theirs = parquet.table(here), parquet.table(other)
     both = sorted({*made["run"]["seeds"]} & {*also["run"]["seeds"]})
     if _values(_of(table, both), _of(theirs, both)):
-        return False
+        return None
     new = sorted({*also["run"]["seeds"]} - {*both})
+    if not new:
+        return new
     joined = pa.concat_tables([table, _of(theirs, new)])
     angles = list(made["run"]["angle"])
     place = [
@@ -88,7 +90,7 @@ def by_seeds(here: Path, other: Path, target: Path) -> bool:
     rows = sorted(range(len(place)), key=place.__getitem__)  # steps stay in their order
     joined = joined.take(pa.array(rows)).replace_schema_metadata(table.schema.metadata)
     parquet.save(target, joined, _recorded(made, also, new), ["value"])
-    return True
+    return new
 
 
 def _of(table: pa.Table, seeds: Sequence[int]) -> pa.Table:
@@ -119,5 +121,5 @@ def _recorded(made: Mapping[str, Any], also: Mapping[str, Any], new: list[int]) 
         "stop": stops,
         "start": min(made["start"], also["start"]),
         "end": max(made["end"], also["end"]),
-        "merged": [*parts[0], *parts[1]],
+        "merged": [*parts[0], *(one for one in parts[1] if {*one["seeds"]} & {*new})],
     }

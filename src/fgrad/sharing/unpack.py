@@ -29,7 +29,7 @@ class Unpacked:
         manifest: what the bundle says of itself.
         beside: folder of what came with the runs: manifest, configuration, tables, logs, summaries.
         laid: runs that were laid out.
-        same: runs that were there already.
+        same: runs that were there already, all their seeds.
         merged: runs that were put together with those of other seeds.
     """
 
@@ -183,9 +183,11 @@ def _place(unpacked: Unpacked, name: str, stage: Path, target: Path) -> Path | N
         unpacked.same.append(name)
         return None
     both = stage / "both" / name
-    if name.split("/")[2] in merge.SEVERAL and merge.by_seeds(target, new, both):
-        unpacked.merged.append(name)
-        return both
+    if name.split("/")[2] in merge.SEVERAL:
+        seeds = merge.by_seeds(target, new, both)
+        if seeds is not None:
+            (unpacked.merged if seeds else unpacked.same).append(name)
+            return both if seeds else None
     raise ConfigError(f"{target}: another result is there: {differs}; nothing was unpacked")
 
 
