@@ -1,6 +1,7 @@
 # The page of all that is finished, or will be when this start has ended.
 
 from functools import cache
+from os.path import normpath
 
 from fgrad.paper.page import ending, render
 
@@ -27,7 +28,7 @@ PAGE_ALONE = {named("page"), PAGE}
 @cache
 def made_now():
     """Sections that this start makes whatever is there of them: the page alone starts no run."""
-    targets = workflow.dag_settings.targets
+    targets = set(map(normpath, workflow.dag_settings.targets))
     if PAGE_ALONE.isdisjoint(targets):
         return set(contents.PAPER)  # who asks for the page asks for it with everything
     return {one for target in targets for one in MAKES.get(target, ())}

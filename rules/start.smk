@@ -83,6 +83,9 @@ def devices_asked():
     return [one["device"] for one in options if "device" in one]
 
 
+PAGE_RULE = workflow.modifier.modify_rulename("page")
+
+
 def to_be_done():
     """What `fgrad status` looks for."""
     for job in workflow.dag.needrun_jobs():
@@ -135,8 +138,11 @@ onstart:
             dag = workflow.dag
             forced = [job for job in dag.needrun_jobs() if dag.reason(job).forced]
             files.drop_finished(path for job in forced for path in job.output)
-        if not workflow.touch:
-            state.begun(to_be_done())
+        asked = [] if workflow.touch else list(to_be_done())
+        if any(
+            job.rule != PAGE_RULE for job in asked
+        ):  # else what was done before stays in sight
+            state.begun(asked)
         # where sources are not shared, jobs get a copy of them, configuration included
         usage = workflow.storage_settings.shared_fs_usage
         if not workflow.local_exec and SharedFSUsage.SOURCES in usage:
@@ -155,3 +161,7 @@ onerror:
         log_line(f"fgrad: {error}")
     if INTERRUPTED:
         raise SystemExit(interrupts.INTERRUPTED)
+    try:
+        state.failed()
+    except ConfigError as error:
+        log_line(f"fgrad: {error}")

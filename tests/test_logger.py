@@ -50,6 +50,10 @@ def test_each_job_is_a_line_with_its_number_and_what_fails_names_its_log():
             record(event=LogEvent.PROGRESS, done=1, total=2),
             record(**failed),
             record("Exiting because a job failed", logging.ERROR),
+            record(
+                "RuleException:\nCalledProcessError in file", logging.ERROR, event=LogEvent.ERROR
+            ),
+            record("WorkflowError:\nAt least one job did not complete", logging.ERROR),
             record("Nothing to be done (all requested files are present)."),
         )
     ]

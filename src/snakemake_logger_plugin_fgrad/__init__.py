@@ -11,6 +11,9 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+TOLD = ("RuleException", "CalledProcessError", "WorkflowError:\nAt least one job")
+"""What errors begin with that say but that a job has failed, which has a line of its own."""
+
 SAID = ("Nothing to be done", "fgrad: ", "Complete log", "Exiting because")
 """What messages begin with that are no errors and are shown."""
 
@@ -55,6 +58,8 @@ class LogHandler(LogHandlerBase):
             return f"FAILED: {self.names.get(known['jobid'], 'a job')}; its log: {logs}"
         elif event in (None, LogEvent.ERROR):
             text = record.getMessage()
+            if text.startswith(TOLD):
+                return ""
             if record.levelname in ("WARNING", "ERROR", "CRITICAL") or text.startswith(SAID):
                 return text
         return ""

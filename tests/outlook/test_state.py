@@ -167,3 +167,14 @@ def test_the_command_looks_from_elsewhere(here):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert json.loads(state.STARTED.read_text())[0]["rule"] == "train_network"
+
+
+def test_a_job_that_was_killed_has_failed_once_the_run_has_ended_with_it(here):
+    started("killed", "next")
+    Path("killed.log").write_text("threads: 1\n")
+    assert seen() == [("waiting", ""), ("waiting", "")]  # everything was killed, or told to end
+    state.failed()
+    assert seen() == [("failed", "ended without a word after: nothing"), ("waiting", "")]
+    started("killed", "next")
+    os.utime(state.FAILED, (time.time() - 60,) * 2)
+    assert [state for state, _ in seen()] == ["waiting", "waiting"]

@@ -22,6 +22,9 @@ from fgrad.store import files, lease
 STARTED = Path(".snakemake/fgrad.started")
 """What the last start was to do; its age is that of the start."""
 
+FAILED = Path(".snakemake/fgrad.failed")
+"""Written by a start that ends because jobs have failed."""
+
 TAIL = 20_000
 """Bytes of the end of a log that are read."""
 
@@ -102,6 +105,16 @@ def begun(jobs: Iterable[Job]) -> None:
         temporary.write_text(json.dumps([vars(job) for job in jobs]), encoding="utf-8")
 
 
+def failed() -> None:
+    """Leave word that the start has ended, and not all of its jobs with it.
+
+    Raises:
+        ConfigError: if it cannot be written.
+    """
+    with files.atomic(FAILED) as temporary:
+        temporary.touch()
+
+
 def look(folder: Path) -> Look:
     """Look at the last run in a folder.
 
@@ -121,10 +134,13 @@ def look(folder: Path) -> Look:
     except (TypeError, ValueError):
         raise ConfigError(f"{listed}: no list of jobs") from None
     owner = lease.seen(folder / lease.WORKFLOW)
-    return Look(at, owner, [_seen(folder, job, at, owner is not None) for job in jobs])
+    waits = (
+        owner is None and _age(folder / FAILED) < at
+    )  # what is not there was not begun, or ended
+    return Look(at, owner, [_seen(folder, job, at, owner is not None, waits) for job in jobs])
 
 
-def _seen(folder: Path, job: Job, at: float, goes_on: bool) -> Seen:
+def _seen(folder: Path, job: Job, at: float, goes_on: bool, waits: bool) -> Seen:
     if all(_age(folder / one) >= at for one in job.outputs):
         return Seen(job, "done")
     if not job.log or _age(folder / job.log) < at:
@@ -134,9 +150,9 @@ def _seen(folder: Path, job: Job, at: float, goes_on: bool) -> Seen:
     if lease.seen(lock) is not None:
         return Seen(job, "running", _progress(lines))
     error = _error(lines)
-    if not error and (not goes_on or any(ENDED in line for line in lines[-1:])):
+    if not error and (waits or any(ENDED in line for line in lines[-1:])):
         return Seen(job, "waiting")
-    if not error and lock.exists():  # of a process that is no more
+    if not error and (lock.exists() or not goes_on):  # of a process that is no more
         error = f"ended without a word after: {_progress(lines) or 'nothing'}"
     return Seen(job, "failed", error) if error else Seen(job, "running", _progress(lines))
 
