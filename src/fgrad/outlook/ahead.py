@@ -228,6 +228,7 @@ def _paper(status: Status, known: Costs, wanted: Iterable[Section], todo: set[st
             add("claims", claims[-1], [_summary(name) for name in section.judged_by], True)
     if len(claims) > 1:
         add("collect_claims", "results/paper/claims.md", claims, True)
+        add("page", "results/paper/index.html", claims, True)
     return part
 
 

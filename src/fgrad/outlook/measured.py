@@ -26,6 +26,7 @@ PAPER = {
     "tables": "table",
     "claims": "claims",
     "claims.tsv": "collect_claims",
+    "page.tsv": "page",
     "data": "prepare_data",
     "own": "try_own",
 }
