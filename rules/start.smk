@@ -142,7 +142,8 @@ onstart:
         if any(
             job.rule != PAGE_RULE for job in asked
         ):  # else what was done before stays in sight
-            state.begun(asked)
+            cores = workflow.resource_settings.cores if workflow.local_exec else None
+            state.begun(asked, cores or 1)
         # where sources are not shared, jobs get a copy of them, configuration included
         usage = workflow.storage_settings.shared_fs_usage
         if not workflow.local_exec and SharedFSUsage.SOURCES in usage:

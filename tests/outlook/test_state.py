@@ -143,6 +143,9 @@ def test_the_time_left_is_what_others_of_the_kind_took(here):
         Path(f"{name}.tsv").write_text("s\tmax_rss\tcpu_time\n60.0\t1\t1\n")
     with lease.held(lease.WORKFLOW, "here"):
         assert state.left(Path(), state.look(Path())) == 120
+        state.begun([job(name) for name in "abcde"], cores=8)
+        os.utime(state.STARTED, (time.time() - 5,) * 2)
+        assert state.left(Path(), state.look(Path())) == 60  # no more cores than jobs
     assert state.left(Path(), state.look(Path())) is None
 
 
@@ -166,7 +169,7 @@ def test_the_command_looks_from_elsewhere(here):
     done = subprocess.run([*fgrad, "/"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert json.loads(state.STARTED.read_text())[0]["rule"] == "train_network"
+    assert json.loads(state.STARTED.read_text())["jobs"][0]["rule"] == "train_network"
 
 
 def test_a_job_that_was_killed_has_failed_once_the_run_has_ended_with_it(here):

@@ -78,11 +78,13 @@ class Look:
     Args:
         begun: seconds since 1970.
         owner: the process that starts the jobs, if it is at work.
+        cores: for the jobs of its machine.
         seen: every job.
     """
 
     begun: float
     owner: lease.Owner | None
+    cores: int = 1
     seen: list[Seen] = field(default_factory=list)
 
     def of(self, state: State) -> list[Seen]:
@@ -95,14 +97,19 @@ class Look:
         return self.owner is None and not self.of("running")
 
 
-def begun(jobs: Iterable[Job]) -> None:
+def begun(jobs: Iterable[Job], cores: int = 1) -> None:
     """Leave a list of what is to be done.
+
+    Args:
+        jobs: that are to be done.
+        cores: for the jobs of this machine.
 
     Raises:
         ConfigError: if it cannot be written.
     """
     with files.atomic(STARTED) as temporary:
-        temporary.write_text(json.dumps([vars(job) for job in jobs]), encoding="utf-8")
+        told = {"cores": cores, "jobs": [vars(job) for job in jobs]}
+        temporary.write_text(json.dumps(told), encoding="utf-8")
 
 
 def failed() -> None:
@@ -124,20 +131,22 @@ def look(folder: Path) -> Look:
     listed = folder / STARTED
     try:
         at = listed.stat().st_mtime
-        jobs = [Job(**one) for one in json.loads(listed.read_text(encoding="utf-8"))]
+        told = json.loads(listed.read_text(encoding="utf-8"))
+        cores, jobs = int(told["cores"]), [Job(**one) for one in told["jobs"]]
     except FileNotFoundError:
         raise ConfigError(
             f"{folder}: no run was started here; name the folder it writes to by --directory"
         ) from None
     except OSError as error:
         raise ConfigError(f"{listed}: cannot be read: {files.reason(error)}") from None
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise ConfigError(f"{listed}: no list of jobs") from None
     owner = lease.seen(folder / lease.WORKFLOW)
     waits = (
         owner is None and _age(folder / FAILED) < at
     )  # what is not there was not begun, or ended
-    return Look(at, owner, [_seen(folder, job, at, owner is not None, waits) for job in jobs])
+    seen = [_seen(folder, job, at, owner is not None, waits) for job in jobs]
+    return Look(at, owner, cores, seen)
 
 
 def _seen(folder: Path, job: Job, at: float, goes_on: bool, waits: bool) -> Seen:
@@ -229,7 +238,8 @@ def left(folder: Path, now: Look) -> float | None:
     usual = sum(every) / len(every)
     waiting = sum(mean.get(one.job.rule, usual) for one in now.of("waiting"))
     running = sum(mean.get(one.job.rule, usual) / 2 for one in now.of("running"))
-    return (waiting + running) / max(1, len(now.of("running")))
+    at_once = min(now.cores, len(now.of("waiting")) + len(now.of("running")))
+    return (waiting + running) / max(1, at_once, len(now.of("running")))
 
 
 def lines(folder: Path, now: Look) -> Iterator[str]:
