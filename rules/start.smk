@@ -142,7 +142,9 @@ onstart:
         if any(
             job.rule != PAGE_RULE for job in asked
         ):  # else what was done before stays in sight
-            cores = workflow.resource_settings.cores if workflow.local_exec else None
+            cores = (
+                workflow.resource_settings.cores if workflow.local_exec else None
+            )
             state.begun(asked, cores or 1)
         # where sources are not shared, jobs get a copy of them, configuration included
         usage = workflow.storage_settings.shared_fs_usage
