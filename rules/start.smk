@@ -139,12 +139,9 @@ onstart:
             forced = [job for job in dag.needrun_jobs() if dag.reason(job).forced]
             files.drop_finished(path for job in forced for path in job.output)
         asked = [] if workflow.touch else list(to_be_done())
-        if any(
-            job.rule != PAGE_RULE for job in asked
-        ):  # else what was done before stays in sight
-            cores = (
-                workflow.resource_settings.cores if workflow.local_exec else None
-            )
+        # after the page alone what was done before stays in sight
+        if {job.rule for job in asked} - {PAGE_RULE}:
+            cores = workflow.local_exec and workflow.resource_settings.cores
             state.begun(asked, cores or 1)
         # where sources are not shared, jobs get a copy of them, configuration included
         usage = workflow.storage_settings.shared_fs_usage
