@@ -10,6 +10,8 @@ from notebooks import EXAMPLES, executed
 
 import fgrad
 
+pytestmark = pytest.mark.long
+
 NOTEBOOK = nbformat.read(EXAMPLES / "compare_estimators.ipynb", as_version=4)
 CODE = [cell for cell in NOTEBOOK.cells if cell.cell_type == "code"]
 STRICT = "import warnings\nwarnings.simplefilter('error')"
