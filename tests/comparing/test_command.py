@@ -111,7 +111,6 @@ def test_a_target_that_cannot_be_written_is_refused(sides, monkeypatch, tmp_path
 
 
 def test_a_damaged_bundle_is_refused_in_a_line(sides, monkeypatch, tmp_path):
-    pytest.importorskip("fgrad.sharing")
     bundle = tmp_path / "bundle.zip"
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("notes.txt", "no bundle")

@@ -1,4 +1,4 @@
-"""A bundle described as a Workflow Run RO-Crate, which WorkflowHub and Zenodo read."""
+"""A bundle described as a Workflow Run RO-Crate, for whoever reads those."""
 
 import json
 from collections.abc import Mapping
