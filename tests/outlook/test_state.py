@@ -18,6 +18,7 @@ from fgrad.store.log import epoch_line, trial_line
 EPOCH = epoch_line(
     [{"val_loss": 2.3, "val_accuracy": 0.1, "train_seconds": 0.0, "eval_seconds": 1.0}], 50, 2.0
 )
+TRIAL = trial_line(3, 0.1, 1.5, "stalled")
 TRACE = 'Traceback (most recent call last):\n  File "a.py", line 1\n    f()\n'
 
 
@@ -66,8 +67,9 @@ def test_outputs_of_the_last_start_are_done_and_older_ones_wait(here):
         (EPOCH, "epoch 0/50, val 2.3000; at most 0:01:40 left"),
         (EPOCH[: len(EPOCH) // 2], ""),  # being written
         ("2026-01-01T00:00:00+00:00 1/4\n2026-01-01T00:00:10+00:00 2/4", "2 of 4; about 0:00:20 left"),
-        (trial_line(3, 0.1, 1.5, "stalled") + "\n2026-01-01T00:00:10+00:00 4/9", "4 of 9, lr 0.1: loss 1.5"),
+        (TRIAL + "\n2026-01-01T00:00:10+00:00 4/9", "4 of 9, lr 0.1: loss 1.5"),
     ],
+    ids=("nothing", "epoch", "half a line", "steps", "trial"),  # logs tell the time of the day
 )  # fmt: skip
 def test_a_job_with_a_lease_runs_and_says_how_far_it_is(here, log, says):
     started("one")
