@@ -7,6 +7,13 @@ import torch
 from kinds import KINDS
 from matrix import MODES, PAGE, PERTURBED, TOLERANCE, VERSION, cells, said
 
+pytestmark = [
+    # a plain pass of what is refused: its checkpoint wants a gradient of the data
+    pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning"),
+    # torch's compiler looks for one wherever it passes
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
+]  # fmt: skip
+
 REFUSED = {
     "spectral norm": "weights",
     "weight norm": "weights",

@@ -139,7 +139,7 @@ class Largest(TorchDispatchMode):
     """The most entries of any tensor that an operation makes, and how many forward passes."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self.numel = 0
 
     def __torch_dispatch__(

@@ -189,7 +189,7 @@ def in_place() -> nn.Sequential:
 
 def old_weight_norm() -> nn.Sequential:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", FutureWarning)  # it is old, and used
         return dense(nn.utils.weight_norm(nn.Linear(5, 5)), nn.Tanh())
 
 

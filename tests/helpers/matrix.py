@@ -5,7 +5,6 @@
 
 import copy
 import re
-import warnings
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -134,15 +133,13 @@ def cell(
     seeded()
     before = state(net)
     try:
-        with warnings.catch_warnings():  # of torch's checkpoints and compiler
-            warnings.simplefilter("ignore")
-            asked = Perturbation(net, FROG, 1, g, **options)
-            n = asked.n(x, y)
-            if training:
-                asked.true_gradient(x, y)
-            assert alike(before, state(net), 0), "measuring left a trace"
-            k = 2 * n if enough else 3
-            Perturbation(net, FROG, k, g, **options)(x, y)
+        asked = Perturbation(net, FROG, 1, g, **options)
+        n = asked.n(x, y)
+        if training:
+            asked.true_gradient(x, y)
+        assert alike(before, state(net), 0), "measuring left a trace"
+        k = 2 * n if enough else 3
+        Perturbation(net, FROG, k, g, **options)(x, y)
     except ValueError as error:
         assert "\n" not in str(error)
         return Cell(refused=str(error))
@@ -150,9 +147,7 @@ def cell(
     after = state(net)
     plain, x, y = made(kind, dtype, device)
     plain.train(training)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = reference(plain, x, y, k, perturb)
+    expected = reference(plain, x, y, k, perturb)
     assert alike(after, state(plain), 1e-5), "a step left another state than a plain pass"
     largest = max(float(one.abs().max()) for one in expected)
     return Cell(

@@ -210,6 +210,7 @@ class PlainSGD:
     def step(self) -> None:
         """Move every parameter against its ``.grad``."""
         gradients = [p.grad for p in self.parameters]
+        # None where the estimate has not been written: it is, before every step
         torch._foreach_add_(self.parameters, gradients, alpha=-self.lr)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:

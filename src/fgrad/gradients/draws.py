@@ -86,7 +86,7 @@ def _name(func: Any) -> str:
 
 class _Recorded(TorchDispatchMode):
     def __init__(self, drawn: list[tuple[str, Tensor | None]]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self.drawn, self.rounding = drawn, 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -113,7 +113,7 @@ def _idle(func: Any, args: Any, kwargs: Any) -> bool:
 
 class _Again(TorchDispatchMode):
     def __init__(self, drawn: list[tuple[str, Tensor | None]]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self.left = iter(drawn)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

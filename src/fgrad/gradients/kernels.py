@@ -30,7 +30,7 @@ def differentiable(network: nn.Module) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         mha.set_fastpath_enabled(False)
         if recurrent:
-            mkldnn.enabled = cudnn.enabled = False  # type: ignore[assignment]
+            mkldnn.enabled = cudnn.enabled = False  # type: ignore[assignment]  # read as bool
         try:
             yield
         finally:

@@ -1,9 +1,10 @@
 """What a start would compute, and how long that takes; nothing is started."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fgrad.errors import ConfigError
 from fgrad.options.base import JobOptions
@@ -159,13 +160,13 @@ def _prepared(dataset: str) -> str:
     return f"results/data/{dataset}-{FORMAT}.pt"
 
 
-def _bytes(kind: type[JobOptions], run: dict[str, object]) -> float:
+def _bytes(kind: type[JobOptions], run: Mapping[str, Any]) -> float:
     """Bytes of a result, at most, about."""
     sizes = work_of(kind, run).sizes
     rows = sizes["units"] * sizes.get("seeds", 1)
     if kind is SECTIONS["quality"]:
-        ways = len(run.get("aggregations", ())) + len(run.get("normalized", ()))  # type: ignore[arg-type]
-        rows = sizes["units"] * len(run["n"]) * len(run["k"]) * max(1, ways)  # type: ignore[arg-type]
+        ways = len(run.get("aggregations", ())) + len(run.get("normalized", ()))
+        rows = sizes["units"] * len(run["n"]) * len(run["k"]) * max(1, ways)
     if "search" in kind.__name__.lower():
         rows = 100
     return 10_000 + ROW * rows

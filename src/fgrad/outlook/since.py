@@ -29,7 +29,7 @@ NEEDED = ("src", "config", "workflow/scripts")
 ASK = """
 import json, sys, warnings
 from pathlib import Path
-warnings.simplefilter("ignore")
+warnings.simplefilter("ignore")  # of older code, read by nobody; PYTHONWARNINGS=error would end it
 from fgrad.plan.read import runs_of
 from fgrad.plan.status import Status
 home, *overlays = map(Path, sys.argv[1:])

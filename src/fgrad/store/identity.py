@@ -100,6 +100,7 @@ def difference(asked: Asked) -> str:
 def _known(run: Mapping[str, Any], kind: type[Model]) -> dict[str, Any]:
     """Recorded options as they are called today, and those that came later with their defaults."""
     with warnings.catch_warnings():
+        # of options that were renamed: nobody can rename them in a result
         warnings.simplefilter("ignore", FutureWarning)
         return kind.model_validate(run).model_dump(mode="json")
 

@@ -9,6 +9,6 @@ os.environ["MPLBACKEND"] = "agg"
 os.environ.pop("FREETYPE_PROPERTIES", None)
 
 try:
-    import matplotlib  # noqa: F401
+    import matplotlib  # noqa: F401  to see whether it can be
 except (OSError, ValueError) as error:  # of a file that is no text
     raise ConfigError(f"matplotlib's settings (matplotlibrc) cannot be read: {error}") from None
