@@ -8,8 +8,6 @@ FORMS := .github/ISSUE_TEMPLATE
 RUN := . $(VENV)/bin/activate &&
 # bars on a terminal, elsewhere a line for each job: src/snakemake_logger_plugin_fgrad
 SHOWN := --logger fgrad
-# not errors, as in the other tests: what warns there has not been gone through yet
-WARN := -W default
 APART := not slow and not slurm and not cloud and not latex and not site
 DOCS := $(RUN) pip install --quiet --disable-pip-version-check -r requirements-docs.lock && NO_MKDOCS_2_WARNING=1
 
@@ -55,17 +53,17 @@ test-slow: $(READY) ## the others of minutes: random pairs of edits against runs
 	$(RUN) pytest -n $(CORES) -m slow
 
 test-slurm: $(READY) ## on a Slurm that they start; apt-get install slurm-wlm munge
-	$(RUN) pytest -m slurm -r s $(WARN) tests/slurm
+	$(RUN) pytest -m slurm -r s tests/slurm
 
 test-latex: $(READY) ## all tables typeset; apt-get install texlive-latex-recommended texlive-publishers texlive-fonts-recommended
-	$(RUN) pytest -m latex -r s $(WARN) tests/paper tests/workflow
+	$(RUN) pytest -m latex -r s tests/paper tests/workflow
 
 test-cloud: $(READY) ## container, Kubernetes, object storage; installs what they need
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud $(WARN)
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-cloud.lock && pytest -m cloud
 
 test-site: $(READY) ## the site and the page, built without a network, and bundles as crates; apt-get install chromium
 	$(PYTHON) -m venv $(VENV)/crate && $(VENV)/crate/bin/pip install --quiet --disable-pip-version-check -r requirements-crate.lock
-	$(DOCS) pytest -m site -r s $(WARN) tests/test_site.py tests/test_page.py tests/sharing
+	$(DOCS) pytest -m site -r s tests/test_site.py tests/test_page.py tests/sharing
 
 lint: $(READY) ## format, lint, type and import check; forms of the files that others read
 	$(RUN) ruff format --check . && ruff check . && snakefmt --check Snakefile rules && mypy && lint-imports
