@@ -115,6 +115,7 @@ def test_a_run_without_a_search_keeps_its_rate(tmp_path):
 WORKFLOW = Context(workflow=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_what_was_finished_is_not_computed_again(name, tmp_path, monkeypatch):
     """The output is deleted when a failure is reported late; what was computed is not lost."""

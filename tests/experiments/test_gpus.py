@@ -20,6 +20,8 @@ from fgrad.errors import ConfigError
 from fgrad.experiments import gpus
 from fgrad.store import parquet
 
+pytestmark = pytest.mark.long
+
 A, B, C = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
 TWO = (A, B)
 PROCESSES = get_context("forkserver")
@@ -94,7 +96,6 @@ def test_two_trainings_are_on_two_gpus(start):
     assert len(ends[0]["losses"]) == 3
 
 
-@pytest.mark.long
 def test_four_trainings_share_two_gpus_with_two_slots(start):
     four = [start(gpu_slots=2) for _ in range(4)]
     assert sorted(one.told() for one in four) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
@@ -198,7 +199,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.long
 def test_the_trials_of_a_search_share_its_one_gpu(here, tmp_path):
     script = tmp_path / "search.py"
     script.write_text(SEARCH)

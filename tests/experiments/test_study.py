@@ -89,6 +89,7 @@ def test_a_search_comes_close_to_the_edge_of_divergence(tmp_path_factory, where,
     assert found.best_lr > 10**where * (1 - 3 * spacing)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(where=st.floats(0, 1))
 def test_a_search_killed_anywhere_ends_as_if_it_had_not_been(tmp_path_factory, where):

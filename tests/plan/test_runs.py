@@ -411,6 +411,7 @@ def paths(values: dict, prefix: str = "") -> list[str]:
     return found
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(path=st.sampled_from(paths(PAPER)), value=JSON)
 def test_no_configuration_ends_in_a_traceback(path, value):

@@ -1,6 +1,7 @@
 """Results go into a bundle, and out of it in a clone that computes nothing again."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,14 @@ def unpacked(project: Project, home: Path) -> Project:
     return other
 
 
+def compared(project: Project, a: Path, b: Path) -> str:
+    """What a comparison of two sides without a difference says."""
+    command = [sys.executable, "-m", "fgrad", "compare", str(a), str(b)]
+    done = subprocess.run(command, capture_output=True, text=True, env=project.environment(), timeout=300, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def runs_of(jobs: dict[str, int]) -> dict[str, int]:
     return {rule: count for rule, count in jobs.items() if rule in RUNS}
 
@@ -45,11 +54,18 @@ def test_a_round_trip(project, tmp_path):
     for path in (project.work / "results/summary").glob("*.parquet"):
         assert values(path).equals(values(other.work / "results/summary" / path.name)), path.name
     paper = project.work / "results/paper"
+    beside = next((other.work / "results/bundles").iterdir()) / "results/paper"
+    packed = {path.relative_to(beside) for path in beside.rglob("*.*")}
+    made = [*paper.glob("tables/*.csv"), *paper.glob("claims/*.json")]
+    assert packed == {path.relative_to(paper) for path in made}
     files = [path for path in paper.rglob("*") if path.suffix in (".png", ".csv", ".md", ".json")]
     assert len(files) > 40
     for path in files:
         there = other.work / "results/paper" / path.relative_to(paper)
         assert there.read_bytes() == path.read_bytes(), path
+
+    said = compared(project, project.work, project.work / "results/bundle.zip")
+    assert re.search(r"^claims: 0 of (19|2\d) with another verdict$", said, re.M), said
 
     table = other.home / RATE[0]
     row = next(line for line in table.read_text().splitlines() if line.startswith(RATE[1]))

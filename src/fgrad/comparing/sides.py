@@ -66,13 +66,13 @@ def opened(given: Path) -> Iterator[Side]:
         if given.suffix != ".zip":
             raise ConfigError(f"{given}: a folder of results or a bundle (.zip) is needed")
         with tempfile.TemporaryDirectory(prefix="fgrad-compare-") as folder:
-            unpack(given, Path(folder))
-            yield _side(given, Path(folder))
+            beside = unpack(given, Path(folder)).beside
+            yield _side(given, Path(folder), beside / "results/paper")
     else:
         yield _side(given, given)
 
 
-def _side(given: Path, folder: Path) -> Side:
+def _side(given: Path, folder: Path, paper: Path | None = None) -> Side:
     if not folder.is_dir():
         raise ConfigError(f"{given}: no such folder or bundle")
     inner = (folder / name for name in ("results/runs", "runs") if (folder / name).is_dir())
@@ -81,7 +81,7 @@ def _side(given: Path, folder: Path) -> Side:
     if not found:
         raise ConfigError(f"{given}: no results; a folder with results/runs or a bundle is needed")
     paths = {path.relative_to(root).with_suffix("").as_posix(): path for path in found}
-    return Side(str(given), paths, root.parent / "paper")
+    return Side(str(given), paths, paper or root.parent / "paper")
 
 
 def section(name: str) -> str:

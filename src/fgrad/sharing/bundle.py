@@ -133,14 +133,15 @@ class _Found:
             yield name, content
 
     def beside(self) -> Iterator[tuple[str, bytes]]:
-        """Logs of the runs, and what has been made of runs: summaries, learning rates."""
+        """Logs of the runs, and what has been made of runs: rates, summaries, tables, claims."""
         logs = (Path(name.replace("/runs/", "/logs/", 1)).with_suffix(".log") for name in self.made)
         for path in (*logs, *self._made_of_runs()):
             if path.is_file():
                 yield path.as_posix(), path.read_bytes()
 
     def _made_of_runs(self) -> Iterator[Path]:
-        """Summaries, and learning rates found, that are of today's runs, all of them."""
+        """What is of today's runs, all of them."""
+        whole: dict[str, Path] = {}
         for name, summary in contents.SUMMARIES.items():
             asked = [
                 self.status.asked(section, run)
@@ -155,11 +156,19 @@ class _Found:
                 for run in self.status.runs.jobs[section]
             ]
             also = (code, published) if summary.rates else (code,)
-            path = f"results/summary/{name}.parquet"
-            whole = {one.path for one in asked} <= self.made.keys()
-            if whole and identity.is_made_of(path, [one.plain() for one in asked], *also):
-                yield Path(path)
+            path = Path(f"results/summary/{name}.parquet")
+            there = {one.path for one in asked} <= self.made.keys()
+            if there and identity.is_made_of(str(path), [one.plain() for one in asked], *also):
+                whole[name] = path
+                yield path
                 yield Path(f"results/lr_search/{summary.rates}.csv")
+        for section in contents.SECTIONS.values():
+            paper = {f"tables/{one.name}.csv": one.of for one in section.tables}
+            paper[f"claims/{section.name}.json"] = section.judged_by
+            for name, of in paper.items():
+                path = Path("results/paper", name)
+                if of and set(of) <= whole.keys() and _later(path, [whole[one] for one in of]):
+                    yield path
 
     @property
     def sources(self) -> dict[str, dict[str, str]]:
@@ -217,6 +226,11 @@ def _mark(name: str) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _later(path: Path, than: Iterable[Path]) -> bool:
+    """Whether a file is there, and none of those that it is made of was written after it."""
+    return path.is_file() and all(one.stat().st_mtime <= path.stat().st_mtime for one in than)
 
 
 def _asked(
