@@ -6,12 +6,12 @@ overlays that it was made with:
 
     docs/RUN/summary/*.parquet   kept
     docs/RUN/claims.md, figures/NAME.png, tables/NAME.md   written, those that a page refers to
+    docs/RUN/NAME.csv   written, tables of the learning rates found
     docs/*.md, docs/*/README.md   the captions below their figures
 """
 
 import argparse
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from fgrad.paper import claims, contents, scale
 from fgrad.paper.figures import files, look, style
 from fgrad.paper.tables import table
-from fgrad.plan import read, runs
+from fgrad.plan import rates, read, runs
 from fgrad.store import parquet
 
 HOME = Path(__file__).resolve().parent.parent
@@ -112,6 +112,12 @@ class Run:
                 covered.append(f"{section.number}: {resolve_name(section.covers)(self.config)}")
         target.write_text(claims.markdown(judged, " ".join(covered)), encoding="utf-8")
 
+    def write_rates(self, folder: Path) -> None:
+        """Write the learning rates found, as the configuration takes them."""
+        for name, frame in self.summaries.items():
+            if found := contents.SUMMARIES[name].rates:
+                rates.write_table(folder / f"{found}.csv", frame)
+
 
 def section_of(one: Any) -> contents.Section:
     """The section that a figure or a table belongs to."""
@@ -164,6 +170,7 @@ def make(source: Path = DOCS, target: Path = DOCS) -> None:
     for run, of in made.items():
         (target / run).mkdir(parents=True, exist_ok=True)
         of.judge(target / run / "claims.md")
+        of.write_rates(target / run)
 
 
 def keep(run: str, directory: Path) -> None:
@@ -171,12 +178,20 @@ def keep(run: str, directory: Path) -> None:
     folder = Run(run).folder
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted((directory / "results/summary").glob("*.parquet")):
-        shutil.copyfile(path, folder / path.name)
-    curves = folder / "curves.parquet"
-    if curves.exists():  # of the dimensions that are drawn, a third of all
-        table = pq.read_table(curves)
-        drawn = pa.array(style.three(table["n"].to_pandas()), table["n"].type)
-        pq.write_table(table.filter(pc.is_in(table["n"], drawn)), curves, compression="zstd")
+        table = pq.read_table(path)
+        if path.stem == "curves":  # of the dimensions that are drawn, a third of all
+            drawn = pa.array(style.three(table["n"].to_pandas()), table["n"].type)
+            table = table.filter(pc.is_in(table["n"], drawn))
+        small(table, folder / path.name)
+
+
+def small(table: pa.Table, path: Path) -> None:
+    """Write a table in few bytes: numbers byte by byte, which compress better than one by one."""
+    numbers = [one.name for one in table.schema if pa.types.is_floating(one.type)]
+    others = [name for name in table.column_names if name not in numbers]
+    split = dict.fromkeys(numbers, "BYTE_STREAM_SPLIT")
+    how = {"compression": "zstd", "compression_level": 19, "column_encoding": split}
+    pq.write_table(table, path, use_dictionary=others, **how)
 
 
 def main() -> None:
