@@ -34,6 +34,11 @@ FILES = [
 ]
 
 
+def test_the_page_of_modules_names_every_key():
+    (line,) = re.findall(r"the keys it knows \((.*?)\)", (ROOT / "docs/modules.md").read_text("utf-8"), re.S)  # fmt: skip
+    assert set(re.findall(r"`(\w+)`", line)) == set(Config.model_fields)
+
+
 def test_what_is_made_is_what_is_there():
     stale = [path.name for path, text in DOCS["made"]().items() if path.read_text("utf-8") != text]
     assert stale == [], "make docs"

@@ -1,5 +1,6 @@
 """Changelog, steps of a release, the map and the doors of the repository: they are what they say."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import fgrad
+from fgrad.cli import outlook
 
 ROOT = Path(__file__).parents[1]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -131,6 +133,12 @@ def test_what_the_pages_ask_to_make_can_be_made():
 
 ABSENT = "import os, signal, psutil; del os.getuid, os.sysconf, os.fork, signal.SIGHUP"
 """As on Windows; psutil, which is there, finds them here."""
+
+
+def test_a_system_that_does_not_tell_which_cores_are_ours(monkeypatch):
+    """As macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert outlook._cores() == os.cpu_count()
 
 
 @pytest.mark.long

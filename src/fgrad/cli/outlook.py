@@ -47,8 +47,13 @@ def plan(
     with tempfile.TemporaryDirectory() as nothing:
         status = place.status(nothing)
         found = ahead.parts(status, ahead.costs(status), section, gpus)
-        print("\n".join(ahead.lines(found, cores or len(os.sched_getaffinity(0)), gpus)))
+        print("\n".join(ahead.lines(found, cores or _cores(), gpus)))
         os.chdir("/")  # the folder goes
+
+
+def _cores() -> int:
+    """Those this process may run on; all of them where nobody can tell, on macOS."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 EVERY = 2.0
