@@ -95,6 +95,26 @@ def test_few_seeds_and_ties_are_known_to_decide_nothing():
     assert chance.rejected([many])[0].all()
 
 
+def test_unequal_numbers_of_seeds_decide_where_they_can():
+    assert chance.rejected([chance.seeds([np.inf] * 3, np.arange(9.0))])[0].all()
+    beyond = [np.inf] * 14, np.arange(14.0)
+    limit = chance.seeds(*beyond)
+    assert 0 < limit.least <= limit.p < 1e-5
+    assert chance.seeds(beyond[0], beyond[1] - 5).least == limit.least
+
+
+def test_what_is_no_number_is_infinite():
+    found = chance.seeds([1, 2, 3, 4, np.nan], [1, 2, 3, 4, np.inf])
+    assert (found.by, found.p) == (chance.RANKS, 1.0)
+    assert chance.samples([*np.arange(40.0), np.nan], [*np.arange(60.0, 100), 1.0]).p < 1e-9
+
+
+def test_small_numbers_are_told_apart():
+    small, large = [1e-7, 2e-7, 3e-7], [7e-6, 8e-6, 9e-6]
+    assert chance.seeds(small, large).by == chance.ONE
+    assert chance.seeds(small, large, unit=9e-6).p < 0.01
+
+
 def test_rounding_parts_no_equal_values():
     same = chance.seeds([1.0, 1.0, 1.0], [1.0, 1.0 + 1e-9, 1.0])
     assert (same.by, same.p) == (chance.ONE, 1.0)

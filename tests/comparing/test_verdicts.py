@@ -1,13 +1,18 @@
 """Which verdict wins, for runs, rows and both sides as a whole."""
 
+from functools import partial
 from pathlib import Path
 
 import compared
+import numpy as np
+import pandas as pd
 import pytest
 
 from fgrad.comparing import sides
 from fgrad.comparing.comparison import Comparison, compare
 from fgrad.comparing.verdict import Judged
+from fgrad.errors import ConfigError
+from fgrad.store.loading import load
 
 
 @pytest.fixture
@@ -152,6 +157,74 @@ def test_a_test_that_sees_nothing_there_is_decides_nothing(a, b):
     compared.descents(a, spread=4, seeds=range(3))
     compared.descents(b, spread=4, seeds=range(3, 6))
     assert the_row(a, b).verdict == "undecided"
+
+
+def test_one_seed_that_had_enough_tangents_decides_nothing(a, b):
+    """With k ≥ n a mean varies still."""
+    compared.descents(a, k=16, seeds=[0])
+    compared.descents(b, k=16, seeds=[1])
+    assert the_row(a, b).verdict == "undecided"
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_what_diverges_at_once_on_one_side_is_different(a, b, wrong):
+    for side in (a, b):
+        compared.descents(side, seeds=[0])
+    compared.change(b, "value", lambda frame: frame["value"].where(frame["step"] < 2, wrong))
+    row = the_row(a, b)
+    assert (row.verdict, row.why) == ("different", "from the start, with the same draws")
+
+
+def test_what_diverges_at_once_on_both_sides_is_compared_before(a, b):
+    for side, factor in ((a, 1.0), (b, 1 + 1e-4)):
+        compared.descents(side, factor=factor)
+        compared.change(side, "value", lambda frame: frame["value"].where(frame["step"] < 5, np.inf))  # fmt: skip
+    assert the_row(a, b).verdict == "same distribution"
+    compared.descents(b, factor=2)
+    compared.change(b, "value", lambda frame: frame["value"].where(frame["step"] < 5, np.inf))
+    assert the_row(a, b).why == "from the start, with the same draws"
+
+
+def without_first(name: str, frame: pd.DataFrame) -> pd.Series:
+    return frame[name].where(frame["sample"] > 0)
+
+
+def test_what_is_no_number_hides_nothing(a, b):
+    compared.samples(a)
+    compared.samples(b, seed=1, factor=3)
+    for name in ("cosine", "norm_ratio"):
+        compared.change(b, name, partial(without_first, name))
+    assert the_row(a, b).verdict == "different"
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_result_without_its_values_is_none(a, b, side):
+    compared.descents(a)
+    compared.descents(b, factor=3)
+    compared.change(a.parent / side, "value", None)
+    with pytest.raises(ConfigError, match=r"not read: .*fg-mean\.parquet: a result without value$"):
+        of(a, b)
+
+
+def test_linked_folders_are_looked_into(a, b, tmp_path):
+    for side in (a, b):
+        compared.descents(side)
+        compared.training(side, 0, noise=0.5 * (side == b))
+        (side / "results/runs/fc").rename(tmp_path / f"disk_{side.name}")
+        (side / "results/runs/fc").symlink_to(tmp_path / f"disk_{side.name}")
+        (side / "results/runs/round").symlink_to(side / "results")
+    assert sorted(of(a, b).runs) == [
+        "fc/fc_w256/mnist5k/bp/seed0", "functions/sphere/n8/fg-mean"
+    ]  # fmt: skip
+    assert len(load(a)["section"].unique()) == 2
+
+
+def test_a_side_is_the_same_from_within(a, b, monkeypatch):
+    for side, verdict in ((a, "holds"), (b, "fails")):
+        compared.descents(side)
+        compared.claims(side, {"projection-is-best": verdict})
+    monkeypatch.chdir(a / "results/runs")
+    assert of(Path(), b).reasons == ["1 claim reversed"]
 
 
 def test_missing_runs_and_seeds_are_differences(a, b):

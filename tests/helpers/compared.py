@@ -1,11 +1,12 @@
 """Folders of made-up results, to compare."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from fgrad.options.functions import FunctionRun
 from fgrad.options.networks import TrainRun
@@ -27,6 +28,7 @@ def descents(
     lr: float = 0.1,
     spread: float = 0.05,
     function: str = "sphere",
+    k: int = 4,
     **known: Any,
 ) -> None:
     """A run of descents whose logarithms of values fall at a rate that each seed draws.
@@ -41,16 +43,23 @@ def descents(
         lr: learning rate; it is a factor too, as little as it matters.
         spread: of the rates over seeds.
         function: its name.
+        k: number of tangents.
         known: other provenance.
     """
-    k = None if gradient == "bp" else 4
+    tangents = None if gradient == "bp" else k
     run = FunctionRun(
-        function=function, n=8, gradient=gradient, k=k, lr=lr, steps=STEPS, seeds=tuple(seeds)
+        function=function,
+        n=8,
+        gradient=gradient,
+        k=tangents,
+        lr=lr,
+        steps=STEPS,
+        seeds=tuple(seeds),
     )
     step, values = np.arange(STEPS + 1), []
     for seed in seeds:
-        draws = np.random.default_rng([seed, k or 0])
-        rate = 0.2 * factor * (1 + spread * draws.normal() * (k is not None))
+        draws = np.random.default_rng([seed, tangents or 0])
+        rate = 0.2 * factor * (1 + spread * draws.normal() * (tangents is not None))
         value = 8 * np.exp(-rate * step)
         rounding = np.random.default_rng([seed, 1]).normal(size=len(step))
         values.append(value * np.where(step >= 20, late * np.exp(noise * rounding), 1))
@@ -59,7 +68,7 @@ def descents(
         "step": np.tile(step, len(seeds)),
         "value": np.concatenate(values),
     }
-    fixed = {"function": function, "n": 8, "gradient": gradient, "k": k, "lr": lr}
+    fixed = {"function": function, "n": 8, "gradient": gradient, "k": tangents, "lr": lr}
     stop = [{"angle_deg": None, "seed": s, "steps": STEPS, "stop": "completed"} for s in seeds]
     path = folder / f"results/runs/functions/{function}/n8/{gradient}.parquet"
     _write(path, run, schemas.FUNCTIONS, columns | fixed, stop=stop, **known)
@@ -102,6 +111,19 @@ def training(
     fixed |= {"gradient": gradient, "lr": 0.1, "seed": seed}
     path = folder / f"results/runs/fc/fc_w256/mnist5k/{gradient}/seed{seed}.parquet"
     _write(path, run, schemas.NETWORKS, columns | fixed, stop="completed", n=522)
+
+
+def change(folder: Path, column: str, values: Callable[[Any], Any] | None) -> None:
+    """Make other values of a column of each result, or leave it out."""
+    for path in sorted((folder / "results/runs").rglob("*.parquet")):
+        table = parquet.table(path)
+        place = table.column_names.index(column)
+        if values is None:
+            table = table.remove_column(place)
+        else:
+            changed = pa.array(values(table.to_pandas()), table.schema.field(place).type, from_pandas=False)  # fmt: skip
+            table = table.set_column(place, table.schema.field(place), changed)
+        parquet.save(path, table, parquet.provenance(path))
 
 
 def claims(folder: Path, verdicts: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
+from fgrad.options.networks import TrainRun
 from fgrad.outlook import ahead, measured
 from fgrad.outlook.ahead import BEGIN, EACH, Step, wall
 from fgrad.outlook.cost import Cost, Costs
@@ -154,3 +155,17 @@ def test_what_is_done_is_not_planned_and_tells_what_the_rest_takes(tmp_path, mon
 def test_durations_are_in_the_unit_that_fits():
     assert ahead.duration(5) == "5 seconds"
     assert ahead.duration(3600 * 2823, "core") == "2,823 core-hours"
+    assert ahead.duration(60 * 99.7) == "100 minutes"
+
+
+def test_a_network_of_ones_own_in_a_folder_costs_what_it_does_beside():
+    run = TrainRun(model="fc", width=256, dataset="mnist5k", gradient="bp", lr=0.1).model_dump()
+    here, there = (
+        work_of(TrainRun, run | {"model": model, "width": None})
+        for model in ("mine.py:net", "models/mine.py:net")
+    )
+    assert here == there
+    assert (
+        here.nominal
+        < work_of(TrainRun, run | {"model": "mine.py:net", "dataset": "mnist"}).nominal / 5
+    )

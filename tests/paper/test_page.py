@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 from papers import SHOWN, paper_in, shown
 
-from fgrad.paper import contents
+from fgrad import jobs
+from fgrad.options.functions import FunctionRun
+from fgrad.options.quality import QualityRun
+from fgrad.paper import contents, summary
 from fgrad.paper.page import ending, render, rows
 from fgrad.paper.page.drawings import Drawing
 
@@ -66,11 +69,11 @@ def test_what_figures_show_is_in_the_rows_behind_them(page):
     for name in SHOWN:
         for figure in contents.SECTIONS[name].figures:
             assert bool(figure.values) == bool(figure.of), figure.name
-            for summary in figure.of:
-                own = data["summaries"][summary]
+            for one in figure.of:
+                own = data["summaries"][one]
                 assert set(figure.values) <= own["values"].keys()
                 assert all("mean" in own["values"][value] for value in figure.values)
-                assert all(data["runs"][kind] for kind in data["runs_of"][summary])
+                assert all(data["runs"][kind] for kind in data["runs_of"][one])
 
 
 def test_every_figure_that_shows_a_summary_says_which_values():
@@ -87,6 +90,28 @@ def test_columns_are_packed_without_loss():
     assert found["values"]["x"]["low"][:4] == [None, "∞", "−∞", 0]
     assert found["values"]["x"]["high"] == {"of": [1.2346], "at": [0] * 10}
     assert list(found["names"]) == ["n", "gradient"]
+
+
+def test_each_row_has_the_runs_behind_it(tmp_path):
+    """Of aggregations that are only normalised, and of angles with many digits, too."""
+    quality = QualityRun(
+        n=(4,), k=(2,), samples=3, aggregations=("projection",), normalized=("mean",)
+    )
+    angles = FunctionRun(
+        function="sphere", n=4, gradient="frog", k=2, lr=0.1, steps=2, angle=(33.333333, 45.0)
+    )
+    for run, made in ((quality, summary.quality), (angles, summary.functions)):
+        path = str(tmp_path / f"{type(run).__name__}.parquet")
+        jobs.carry_out(run, path)
+        frame = made([path])
+        names = rows.of_summary(frame, [])["names"]
+        (found,) = rows.of_runs([path], [])
+        for row in range(len(frame)):
+            of = {name: values[row] for name, values in names.items()}
+            for name, option in found["is"].items():
+                assert of.get(name) in (None, *(option if isinstance(option, list) else [option]))
+            if "angle_deg" in of:
+                assert of["angle_deg"] in {angle for _, angle, _ in found["ends"]}
 
 
 def test_a_drawing_keeps_its_text_and_gets_names_of_its_own():

@@ -33,8 +33,8 @@ Floats = npt.NDArray[np.float64]
 FEWEST = 3
 """Seeds on each side from which a deviation says anything."""
 
-MANY = 8
-"""Seeds on a side beyond which ranks are tested by their limit."""
+MANY = 200_000
+"""Ways to part the observations beyond which ranks are tested by their limit."""
 
 DIGITS, ROUNDING = 5, 1e-5
 """Decimals of samples that are told apart, and the spread of seeds that is none: beyond is
@@ -90,18 +90,23 @@ ONE = "one value"
 """Where all seeds of both sides have the same value, which needs no test."""
 
 
-def seeds(a: npt.ArrayLike, b: npt.ArrayLike) -> Tested:
-    """Test few observations of each side.
+def seeds(a: npt.ArrayLike, b: npt.ArrayLike, unit: float = 1.0) -> Tested:
+    """Test few observations of each side; what is no number counts as infinite.
+
+    Args:
+        a: of one side.
+        b: of the other.
+        unit: of which `ROUNDING` is a part.
 
     >>> seeds([1.0, 1.1, 0.9], [1.0, 1.05, 0.9]).by, seeds([1.0, 2.0], [1.0, 2.0]).by
     ('Welch', '')
     """
-    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    x, y = _numbers(a), _numbers(b)
     counts = (len(x), len(y))
     pooled = np.concatenate([x, y])
     if min(counts) < FEWEST:
         return Tested("", 1.0, inf, *_means(x, y), counts)
-    if (pooled == pooled[0]).all() or np.ptp(pooled) <= ROUNDING:
+    if (pooled == pooled[0]).all() or np.ptp(pooled) <= ROUNDING * unit:
         return Tested(ONE, 1.0, 0.0, 0.0, 0.0, inf, counts)
     difference, error, freedom = _means(x, y)
     if not np.isfinite(pooled).all() or len(np.unique(pooled)) <= len(pooled) / 2:
@@ -111,8 +116,8 @@ def seeds(a: npt.ArrayLike, b: npt.ArrayLike) -> Tested:
 
 
 def samples(a: npt.ArrayLike, b: npt.ArrayLike) -> Tested:
-    """Test many observations of each side."""
-    x, y = (np.round(np.asarray(one, dtype=float), DIGITS) for one in (a, b))
+    """Test many observations of each side; what is no number counts as infinite."""
+    x, y = (np.round(_numbers(one), DIGITS) for one in (a, b))
     difference, error, freedom = _means(x, y)
     counts = (len(x), len(y))
     with warnings.catch_warnings():
@@ -139,6 +144,11 @@ def rejected(tests: Sequence[Tested]) -> tuple[npt.NDArray[np.bool_], float]:
     return found, LEVEL / max(1, len(able))
 
 
+def _numbers(values: npt.ArrayLike) -> Floats:
+    found = np.asarray(values, dtype=float)
+    return np.where(np.isnan(found), inf, found)
+
+
 def _means(x: Floats, y: Floats) -> tuple[float, float, float]:
     """Difference of the means, its standard error and the degrees of freedom of that (Welch)."""
     if (x == x[0]).all() and (y == y[0]).all():
@@ -154,12 +164,16 @@ def _means(x: Floats, y: Floats) -> tuple[float, float, float]:
 
 def _ranks(x: Floats, y: Floats) -> tuple[float, float]:
     """Value p of the permutation test of the sums of ranks, and the smallest that it can have."""
-    if max(len(x), len(y)) > MANY:
-        return float(stats.mannwhitneyu(x, y, method="asymptotic").pvalue), 0.0
+    if comb(len(x) + len(y), len(x)) > MANY:
+        return _limit(x, y), _limit(np.arange(len(x), dtype=float), np.full(len(y), inf))
     ranks = stats.rankdata(np.concatenate([x, y]))
     sums = ranks[_choices(len(ranks), len(x))].sum(-1)
     off = np.abs(sums - ranks.sum() * len(x) / len(ranks))
     return float((off >= off[0] - 1e-9).mean()), 2 / len(sums)  # the first are those of x
+
+
+def _limit(x: Floats, y: Floats) -> float:
+    return float(stats.mannwhitneyu(x, y, method="asymptotic").pvalue)
 
 
 @cache

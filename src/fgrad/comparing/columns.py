@@ -22,6 +22,14 @@ INDEX = ["seed", "sample", "trial", "step", "epoch"]
 KINDS = {"step": "descent", "epoch": "training", "sample": "quality", "trial": "search"}
 """The column that a kind of result has alone."""
 
+CORE = {
+    "descent": ("seed", "step", "value"),
+    "training": ("epoch", "train_loss", "val_loss", "test_accuracy"),
+    "quality": ("sample", "cosine", "norm_ratio"),
+    "search": ("trial", "lr", "loss", "selected"),
+}
+"""Of each kind of result, the columns without which there is nothing to compare."""
+
 TIMES = "seconds"
 """End of the names of columns that are no numbers of a run's."""
 

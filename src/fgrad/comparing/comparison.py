@@ -95,7 +95,11 @@ def compare(
     _known("gradient", gradients, seen)
     found.rows = verdict.rows(parts)
     if all(row.verdict in (ONLY_A, ONLY_B) for row in found.rows):
-        raise ConfigError(f"{a.name}, {b.name}: no run of one is comparable with one of the other")
+        first, more = found.unread[:1], len(found.unread) - 1
+        why = "".join(f"; not read: {one}" for one in first) + f" and {more} more" * (more > 0)
+        raise ConfigError(
+            f"{a.name}, {b.name}: no run of one is comparable with one of the other{why}"
+        )
     _test(found, (a, b))
     verdict.settle(found.rows)
     found.runs = _runs(found, chosen, a.paths.keys() & b.paths.keys())

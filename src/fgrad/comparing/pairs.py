@@ -149,6 +149,12 @@ def from_start(x: pd.DataFrame, y: pd.DataFrame, apart: pd.Series) -> bool:
         return False
     first = (x["step"] <= FIRST_STEPS).to_numpy()
     u, v = (side["value"].to_numpy(dtype=float)[first] for side in (x, y))
+    finite = np.isfinite(u)
+    if (finite != np.isfinite(v)).any():
+        return True
+    u, v = u[finite], v[finite]
+    if not len(u):
+        return False
     way = np.maximum(np.abs(u - u[0]), np.abs(v - v[0]))
     rounding = columns.TOLERANCES["value"][1] * np.maximum(np.abs(u), np.abs(v))
     return bool((np.abs(u - v) > MOVED * way + rounding).any())

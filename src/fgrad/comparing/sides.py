@@ -12,7 +12,7 @@ import pandas as pd
 from fgrad.comparing import columns
 from fgrad.errors import ConfigError
 from fgrad.sharing.unpack import unpack
-from fgrad.store import parquet
+from fgrad.store import files, parquet
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def _side(given: Path, folder: Path, paper: Path | None = None) -> Side:
         raise ConfigError(f"{given}: no such folder or bundle")
     inner = (folder / name for name in ("results/runs", "runs") if (folder / name).is_dir())
     root = next(inner, folder)
-    found = sorted(root.rglob("[!.]*.parquet"))
+    found = files.results_below(root)
     if not found:
         raise ConfigError(f"{given}: no results; a folder with results/runs or a bundle is needed")
     paths = {path.relative_to(root).with_suffix("").as_posix(): path for path in found}
-    return Side(str(given), paths, paper or root.parent / "paper")
+    return Side(str(given), paths, paper or root.absolute().parent / "paper")
 
 
 def section(name: str) -> str:
@@ -108,6 +108,8 @@ def read(run: str, path: Path) -> Result:
     frame = parquet.read(path)
     if not isinstance(known.get("run"), dict) or not columns.kind(frame) or frame.empty:
         raise ConfigError(f"{path}: no result of this project, it does not say what it is")
+    if lacking := [name for name in columns.CORE[columns.kind(frame)] if name not in frame]:
+        raise ConfigError(f"{path}: a result without {', '.join(lacking)}")
     return Result(
         run, path, frame.drop(columns=[n for n in map(str, frame) if columns.is_time(n)]), known
     )

@@ -137,12 +137,20 @@ def test(row: Judged, a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame]) -> N
         b: of the other's.
     """
     x, y = pd.concat(a), pd.concat(b)
-    how = chance.samples if x["kind"].iloc[0] == "quality" else chance.seeds
+    many = x["kind"].iloc[0] == "quality"
     for metric in metrics.of(pd.concat([x, y])):
-        u, v = (side[metric.name].astype(float).to_numpy() for side in (x, y))
+        u, v = (side[metric.name].to_numpy(dtype=np.float64) for side in (x, y))
         with np.errstate(invalid="ignore"):
             means = (float(u.mean()), float(v.mean()))
-        row.effects.append(Effect(metric, means, how(u, v)))
+        unit = 1.0 if metric.unit else _largest(u, v)
+        tested = chance.samples(u, v) if many else chance.seeds(u, v, unit)
+        row.effects.append(Effect(metric, means, tested))
+
+
+def _largest(*of: chance.Floats) -> float:
+    """The largest size of a number; 1 if there is none."""
+    sizes = np.abs(np.concatenate(of))
+    return float(sizes[np.isfinite(sizes)].max(initial=0)) or 1.0
 
 
 def settle(judged: Sequence[Judged]) -> None:
@@ -210,6 +218,8 @@ def size(difference: float, unit: str, ways: tuple[str, str] | None = None) -> s
     >>> size(-2.0, "decades", ("lower", "higher")), size(0.02, "")
     ('a factor of 100 lower', '0.02')
     """
+    if np.isnan(difference):
+        return "infinite in both"
     if abs(difference) > MOST:
         return "beyond all bounds"
     if unit:
@@ -222,13 +232,14 @@ def size(difference: float, unit: str, ways: tuple[str, str] | None = None) -> s
 def _certain(row: Judged) -> bool:
     """Whether seeds do not matter and values differ from side to side.
 
-    So it is for descents without tangents, and for those on all of ∇f, k ≥ n, that do not vary.
+    So it is for descents without tangents, and for those on all of ∇f, k ≥ n, that do not vary,
+    which one seed does not show.
     """
     named = dict(row.row)
-    return (
-        "function" in named
-        and named.get("k", np.inf) >= named["n"]
-        and any(
-            effect.test.error <= NO_CHANCE < abs(effect.test.difference) for effect in row.effects
-        )
+    if "function" not in named or named.get("k", np.inf) < named["n"]:
+        return False
+    return any(
+        effect.test.error <= NO_CHANCE < abs(effect.test.difference)
+        and ("k" not in named or min(effect.test.counts) > 1)
+        for effect in row.effects
     )

@@ -331,5 +331,5 @@ def duration(seconds: float, of: str = "") -> str:
         if seconds >= 2 * size:
             number, unit = seconds / size, name
             break
-    shown = f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+    shown = f"{number:,.0f}" if number >= 99.5 else f"{number:.2g}"
     return f"{shown} {of}-{unit}" if of else f"{shown} {unit}"

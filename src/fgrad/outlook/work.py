@@ -9,7 +9,7 @@ from fgrad.options.base import JobOptions
 from fgrad.options.functions import FunctionComparison, FunctionRun, FunctionSearch
 from fgrad.options.networks import NetworkSearch, TrainRun
 from fgrad.options.quality import QualityRun
-from fgrad.plugins import is_reference
+from fgrad.plugins import is_reference, short
 from fgrad.problems.registry import DATASETS
 
 SIZES = ("n", "k", "seeds", "rates", "width", "reduce", "batch", "units")
@@ -120,7 +120,7 @@ def _train(run: Mapping[str, Any], kind: str = "train_network", times: int = 1) 
     sizes = {"k": run["k"] or 1, "reduce": run["reduce"], "batch": batch}
     sizes |= {"width": run["width"] or 256} if run["model"] == "fc" else {}
     units = max(1, times * run["epochs"])
-    return Work(kind, f"{run['model']}/{data}", how, sizes | {"units": units})
+    return Work(kind, f"{short(run['model'])}/{short(data)}", how, sizes | {"units": units})
 
 
 def _search_network(run: Mapping[str, Any]) -> Work:

@@ -55,6 +55,23 @@ class CannotWriteError(ConfigError):
         self.passing = error.errno in PASSING
 
 
+def results_below(folder: Path) -> list[Path]:
+    """Parquet files below a folder, in linked folders too, without those being written.
+
+    Args:
+        folder: a folder; one that is linked to from within itself is entered once.
+    """
+    found, entered = [], set()
+    for at, folders, names in os.walk(folder, followlinks=True):
+        stat = os.stat(at)
+        if (stat.st_dev, stat.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((stat.st_dev, stat.st_ino))
+        found += [Path(at, one) for one in names if one.endswith(".parquet") and one[0] != "."]
+    return sorted(found)
+
+
 def check_name(path: Path) -> None:
     """Refuse a path that this process, in its locale, cannot write as UTF-8, as Parquet wants it.
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fgrad.errors import ConfigError
-from fgrad.store import parquet
+from fgrad.store import files, parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def load(folder: Path | str = "results", **where: Any) -> "pd.DataFrame":
         if (root / inner).is_dir():
             root = root / inner
             break
-    paths = [root] if root.is_file() else sorted(root.rglob("[!.]*.parquet"))
+    paths = [root] if root.is_file() else files.results_below(root)
     sections = [_section(path, root) for path in paths]
     wanted = {name: _values(value) for name, value in where.items()}
     if only := wanted.pop("section", None):

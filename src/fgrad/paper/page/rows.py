@@ -75,13 +75,17 @@ def of_runs(paths: Iterable[str], made: list[list[str]]) -> list[dict[str, Any]]
 
 
 def _options(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is of, as columns of summaries have it: the same short names, the same digits."""
     own = {column: run[option] for column, option in OPTIONS.items() if option in run}
-    if "name" in run:  # the quality of an approach, whose rows have its name
-        own["aggregation"] = [run["name"]]
-    for column in ("function", "model", "dataset"):
-        if column in own:
-            own[column] = short(own[column])
-    return {column: value for column, value in own.items() if value not in (None, [])}
+    if "aggregation" in own:  # of quality; the rows of an approach have its name
+        own["aggregation"] = (
+            [run["name"]] if "name" in run else [*own["aggregation"], *run.get("normalized", ())]
+        )
+    return {
+        column: [_plain(one) for one in value] if isinstance(value, list) else _plain(value)
+        for column, value in own.items()
+        if value not in (None, [])
+    }
 
 
 def _found(known: Mapping[str, Any]) -> float | None:
@@ -95,7 +99,7 @@ def _ends(known: Mapping[str, Any], run: Mapping[str, Any]) -> list[list[Any]]:
         seeds = run.get("seeds") or [run.get("seed")]
         return [[seed, None, stop] for seed in seeds]
     return [
-        [one["seed"], one.get("angle_deg"), f"{one['stop']} after {one['steps']:,} steps"]
+        [one["seed"], _plain(one.get("angle_deg")), f"{one['stop']} after {one['steps']:,} steps"]
         for one in stop
     ]
 
