@@ -53,6 +53,16 @@ def row_name(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in shown if value is not None)
 
 
+def printable(text: str) -> str:
+    r"""A text from elsewhere in one line that moves no cursor.
+
+    Examples:
+        >>> printable("a\n\x1b[2Jü")
+        'a\\n\\x1b[2Jü'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(value: object) -> str:
     """A value in short, after an equals sign."""
     try:

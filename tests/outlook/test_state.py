@@ -84,6 +84,7 @@ def test_a_job_with_a_lease_runs_and_says_how_far_it_is(here, log, says):
     [
         ("fgrad.errors.ConfigError: too large\n", "too large"),
         ("ValueError: first\nsecond\n", "ValueError: first"),
+        ("ValueError: \x1b[2J\n", "ValueError: \\x1b[2J"),
     ],
 )
 def test_a_job_whose_log_ends_in_an_error_has_failed(here, error, says):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fgrad.comparing.sides import Result
+from fgrad.errors import printable
 from fgrad.store import identity
 
 FEW = 4
@@ -74,7 +75,7 @@ def _known(made: Mapping[str, Any]) -> dict[str, str]:
     found |= {f"version of {name}": value for name, value in (made.get("versions") or {}).items()}
     found[CODE] = made.get("code")
     found |= {f"option {name}": value for name, value in identity.defining(made["run"]).items()}
-    return {name: str(value) for name, value in found.items() if value is not None}
+    return {name: printable(str(value)) for name, value in found.items() if value is not None}
 
 
 def _gradient(result: Result) -> str:

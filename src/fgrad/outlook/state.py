@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from fgrad.errors import ConfigError
+from fgrad.errors import ConfigError, printable
 from fgrad.outlook import measured
 from fgrad.outlook.ahead import duration
 from fgrad.store import files, lease
@@ -179,7 +179,7 @@ def _tail(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL))
-            return file.read().decode(errors="replace").splitlines()
+            return [*map(printable, file.read().decode(errors="replace").splitlines())]
     except OSError:
         return []
 
