@@ -4,9 +4,11 @@ Networks of the paper's scale are taken from docs/benchmarks.md, which `benchmar
 measured. Of what is measured only that is kept which the rest of the table does not tell.
 
 Usage: python benchmarks/costs.py FOLDER … [--against FOLDER …]
+       python benchmarks/costs.py --more KIND FOLDER …
 
 FOLDER holds results/; with --against nothing is written, and what the table of the first folders
-says of the jobs of the others is compared with what they took.
+says of the jobs of the others is compared with what they took. With --more the shipped table is
+kept, and gets rows of jobs of a kind that it tells more than twice, or less than half.
 """
 
 import csv
@@ -28,6 +30,9 @@ from fgrad.plugins import is_reference
 ROOT = Path(__file__).parent.parent
 LIKE, LEAST = 0.3, 1.0
 """Of its time, and seconds, by which a job may be misjudged before it gets a row of its own."""
+
+TWICE = 2.0
+"""Likewise, as a factor, of what is added later, perhaps measured beside other programs."""
 
 HOURS = re.compile(r"^\| (\S+) \| (\S+) \| [\d,.]+ \| [\d,.]+ \| ([\d,.]+) \|.*\| ([\d,.]+) \|$")
 
@@ -92,6 +97,20 @@ def pruned(jobs: Sequence[Ended], rows: list[Measured], starts: dict[str, Start]
     return kept
 
 
+def added(jobs: Sequence[Ended], rows: list[Measured], starts: dict[str, Start]) -> list[Measured]:
+    """The rows there are, and those of jobs that they tell by a factor of `TWICE` wrongly."""
+    kept = list(rows)
+    for row in sorted(
+        measured.rows_of(jobs, starts), key=lambda row: -row.seconds * row.work.units
+    ):
+        took = row.seconds * row.work.units * row.share
+        told = Costs(kept, starts).of(row.work, row.gpu).seconds - starts[row.work.kind].seconds
+        off = max(told, took) > TWICE * min(told, took)
+        if off and abs(told - took) > LEAST and not is_reference(row.work.how):
+            kept.append(row)
+    return kept
+
+
 def compare(costs: Costs, jobs: Iterable[Ended]) -> None:
     """Print how what is told of jobs is related to what they took."""
     by: dict[str, list[tuple[float, float, float]]] = {}
@@ -131,6 +150,15 @@ def write(rows: Iterable[Measured], starts: dict[str, Start]) -> None:
 
 def main() -> None:
     """Write the table, or compare what it would tell with what was taken."""
+    if sys.argv[1] == "--more":
+        each = [job for folder in sys.argv[3:] for job in jobs_in(Path(folder))]
+        jobs = [job for job in each if job.work.kind == sys.argv[2]]
+        rows, starts = measured.shipped()
+        compare(Costs(rows, starts), jobs)
+        rows = added(jobs, rows, starts)
+        write(rows, starts)
+        compare(Costs(rows, starts), jobs)
+        return
     first, *rest = " ".join(sys.argv[1:]).split("--against")
     folders = [Path(one) for one in first.split()]
     jobs = [job for folder in folders for job in jobs_in(folder)]
