@@ -1,5 +1,6 @@
 """A bundle verified, and its runs laid where the workflow looks for them; all of it or nothing."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -195,29 +196,44 @@ def _lay(moves: dict[Path, Path], old: Path) -> None:
     """Rename files to where they belong; if that ends early, back again.
 
     Args:
-        moves: file → where it belongs, on the same file system.
+        moves: file → where it belongs; links on the way there stay, also to other file systems.
         old: folder for what is replaced.
     """
     done: list[tuple[Path, Path | None]] = []
     folders: list[Path] = []
     try:
-        for i, (source, target) in enumerate(moves.items()):
+        for i, (source, named) in enumerate(moves.items()):
+            target = Path(os.path.realpath(named))
             folders += [path for path in reversed(target.parents) if not path.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
             kept = None
             if target.exists():
                 kept = old / str(i)
                 old.mkdir(exist_ok=True)
-                os.link(target, kept)
+                try:
+                    os.link(target, kept)
+                except OSError:  # on another file system, or on one without such links
+                    shutil.copy2(target, kept)
             done.append((target, kept))
-            source.replace(target)
+            _move(source, target)
     except BaseException:
-        for target, kept in reversed(done):
-            if kept is not None:
-                kept.replace(target)
-            else:
+        for target, kept in done:
+            if kept is None:
                 target.unlink(missing_ok=True)
+        for target, kept in done:  # now that there is room, should they have to be copied
+            if kept is not None:
+                _move(kept, target)
         for folder in reversed(folders):
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a file; where that leads to another file system copy it, whole or not at all."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        files.copy(source, target)
