@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from fgrad import jobs
+from fgrad.cli import folder, sharing
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
 from fgrad.plan.read import asked_for
@@ -143,3 +144,25 @@ def test_an_archive_that_gets_too_large(tmp_path, monkeypatch):
     ):
         add("a", b"1" * 90)  # too much with the list of entries, which is written last
     assert not list(tmp_path.glob("*.zip"))
+
+
+@pytest.mark.parametrize("output", ["results/mine", "mine.ZIP", "mine.zip.bak", "here"])
+def test_a_bundle_is_called_zip(output):
+    overlay = descended()
+    with pytest.raises(ConfigError, match=rf"{output}: .* call it {output}\.zip$"):
+        pack(overlay, output)
+    assert not Path(output).exists()
+
+
+def test_a_home_is_not_a_folder_of_that_name(here, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(here / "home"))
+    place = folder.Place(ROOT, here, (TINY, descended()))
+    sharing.bundle(place, Path("~/x.zip"))
+    assert (here / "home/x.zip").is_file()
+    sharing.unpack(Path("~/x.zip"), Path("~/new"))
+    assert (here / "home/new/results/runs").is_dir()
+    assert not (here / "~").exists()
+    assert "1 runs laid out" in capsys.readouterr().out
+    for output in (Path("s3:/x.zip"), Path("~nobody-at-all/x.zip")):
+        with pytest.raises(ConfigError, match="output = "):
+            sharing.bundle(place, output)

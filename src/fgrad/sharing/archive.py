@@ -124,7 +124,7 @@ def opened(path: Path) -> Iterator[Archive]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # damaged bytes make zipfile raise anything
-            said = str(error) or type(error).__name__
+            said = plain(str(error)) or type(error).__name__
             raise ConfigError(f"{path}: damaged: {said}") from None
         with archive:
             _check(path, file, archive.infolist(), begin, count)
@@ -139,6 +139,11 @@ def shown(name: str) -> str:
 def controls(text: str) -> bool:
     """Whether a text holds what a terminal would obey rather than show, or what is no character."""
     return any(unicodedata.category(letter) in CONTROL for letter in text)
+
+
+def plain(text: str) -> str:
+    """A text on one line that a terminal shows, whatever others have put into it."""
+    return "".join(ascii(one)[1:-1] if controls(one) else one for one in text)
 
 
 def unfit(name: str) -> str:

@@ -17,7 +17,7 @@ from fgrad.plan import read
 from fgrad.plan.runs import Runs
 from fgrad.plan.sections import Config
 from fgrad.plan.status import Status
-from fgrad.sharing import archive, crate, manifest
+from fgrad.sharing import archive, crate, manifest, results
 from fgrad.store import files, identity, parquet
 from fgrad.store.context import Say, silent
 from fgrad.store.fingerprint import fingerprint
@@ -42,6 +42,9 @@ snakemake figures tables claims --cores 2 --directory X --configfile CONFIGURATI
 ```
 """
 
+ENDING = ".zip"
+"""Of a bundle's name, by which it is told from a folder."""
+
 CONFIGURATION = "configuration/configuration.yaml"
 """The configuration with all that was laid over it, and the tables beside it."""
 
@@ -58,15 +61,19 @@ def pack(
         config: the configuration.
         runs: what it asks for.
         workflow: folder of the Snakefile.
-        output: the archive; one that is there is replaced, another file is not.
+        output: the archive, which ends with .zip; one that is there is replaced, another file is
+            not.
         say: told how much of each section is there.
 
     Returns:
         What the bundle says of itself.
 
     Raises:
-        ConfigError: if nothing is finished, or the archive cannot be written.
+        ConfigError: if nothing is finished, or the archive cannot be written or is called
+            otherwise.
     """
+    if output.suffix != ENDING:
+        raise ConfigError(f"{output}: a bundle is known by its ending; call it {output}{ENDING}")
     target = files.output(output)
     if target.exists():
         with archive.opened(target):  # refuses what is no bundle
@@ -120,11 +127,10 @@ class _Found:
         for name in sorted(names):
             if before[name] is None:
                 continue
-            if why := stale.get(name):
-                self.left_out[name] = why
+            if why := stale.get(name) or results.wrong(Path(name), name):
+                self.left_out[name] = archive.plain(why)
                 continue
             try:
-                parquet.table(name)  # every page has a checksum
                 content = Path(name).read_bytes()
                 made = parquet.provenance(name)
             except (ConfigError, OSError) as error:

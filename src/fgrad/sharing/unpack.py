@@ -12,8 +12,8 @@ from tempfile import mkdtemp
 
 from fgrad import upkeep
 from fgrad.errors import ConfigError
-from fgrad.sharing import archive, manifest, merge, names
-from fgrad.store import files, lease, parquet
+from fgrad.sharing import archive, manifest, merge, results
+from fgrad.store import files, lease
 
 BESIDE = "results/bundles"
 """Below which there is what came with the runs, by the digest of the manifest."""
@@ -72,7 +72,8 @@ def unpack(bundle: Path, directory: Path) -> Unpacked:
                 if not name.startswith(manifest.RUNS)
             }
             for name in known.runs:
-                _check(f"{bundle}: {name}", name, stage / "new" / name)
+                if why := results.wrong(stage / "new" / name, name):
+                    raise ConfigError(f"{bundle}: {name}: {why}")
                 source = _place(unpacked, name, stage, directory / name)
                 if source is not None:
                     moves[source] = directory / name
@@ -154,37 +155,21 @@ def _extract(found: archive.Archive, known: manifest.Manifest, stage: Path) -> s
     return f"{BESIDE}/{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _check(what: str, name: str, path: Path) -> None:
-    """Refuse what is no whole result of this project, or of another run than its name says."""
-    try:
-        made = parquet.provenance(path)
-        parquet.table(path)
-    except ConfigError as error:
-        said = str(error).removeprefix(f"{path}: ").replace(parquet.ADVICE, "")
-        raise ConfigError(f"{what}: {said}") from None
-    run = made.get("run")
-    if not isinstance(run, dict) or not isinstance(made.get("versions"), dict):
-        raise ConfigError(f"{what}: no result of {manifest.PROJECT}: it does not say what it is")
-    if not names.fits(name, run):
-        raise ConfigError(f"{what}: the result of another run than its name says")
-
-
 def _place(unpacked: Unpacked, name: str, stage: Path, target: Path) -> Path | None:
     """What is to be laid out of a run; nothing if that is there."""
     new = stage / "new" / name
     if not os.path.lexists(target):
         unpacked.laid.append(name)
         return new
-    try:
-        files.check_regular(target)
-        differs = merge.difference(target, new)
-    except (KeyError, TypeError):
-        differs = "it does not say what it is"
+    files.check_regular(target)
+    if why := results.wrong(target, name):
+        raise ConfigError(f"{target}: another file is there: {why}; nothing was unpacked")
+    differs = merge.difference(target, new)
     if not differs:
         unpacked.same.append(name)
         return None
     both = stage / "both" / name
-    if name.split("/")[2] in merge.SEVERAL:
+    if name.split("/")[2] in results.SEVERAL:
         seeds = merge.by_seeds(target, new, both)
         if seeds is not None:
             (unpacked.merged if seeds else unpacked.same).append(name)
