@@ -46,9 +46,10 @@ def configured():
     if ALONE and all(path.is_file() for path in overlays):
         over = read.laid_over(*(layer for _, layer in layers()))
         return over if told.replace_workflow_config else read.laid_under(HOME, over)
+    given = read.anchored(config, Path.cwd())
     if ALONE:
-        return config  # of what can be read only once
-    return read.laid_under(HOME, read.own(config) if INCLUDED else config)
+        return given  # of what can be read only once
+    return read.laid_under(HOME, read.own(given) if INCLUDED else given)
 
 
 def data_dir():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fgrad import cli
-from fgrad.cli import single
+from fgrad.cli import paths
 from fgrad.errors import ConfigError
 from fgrad.store import parquet
 
@@ -151,9 +151,9 @@ def test_what_is_printed_onto_a_full_disk_costs_no_result(tmp_path):
 def test_an_address_is_no_output(output, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"a path is needed|no such user"):
-        single._local(Path(output))
+        paths.local(Path(output))
 
 
 def test_the_home_folder_after_an_equals_sign(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert single._local(Path("~/x.parquet")) == tmp_path / "x.parquet"
+    assert paths.local(Path("~/x.parquet")) == tmp_path / "x.parquet"

@@ -6,11 +6,13 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from fgrad.sharing import archive, manifest
+from fgrad.store import parquet
 
 Change = Callable[["Broken"], None]
 
@@ -198,6 +200,38 @@ def foreign(folder: Path) -> Change:
         pq.write_table(pq.read_table(folder / bundle.run).replace_schema_metadata(None), path)
         bundle.files[bundle.run] = path.read_bytes()
         path.unlink()
+        bundle.seal()
+
+    return change
+
+
+def recorded(run: Mapping[str, Any] | None = None, **changes: Any) -> Change:
+    """A run that records something else of itself, with every checksum made anew."""
+
+    def change(bundle: Broken) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "run.parquet")
+            path.write_bytes(bundle.files[bundle.run])
+            known = parquet.provenance(path)
+            known |= changes | {"run": known["run"] | dict(run or {})}
+            parquet.save(path, parquet.table(path), known)
+            bundle.files[bundle.run] = path.read_bytes()
+        bundle.seal()
+
+    return change
+
+
+def renamed_column(old: str, new: str) -> Change:
+    """A run that has a column of another name."""
+
+    def change(bundle: Broken) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "run.parquet")
+            path.write_bytes(bundle.files[bundle.run])
+            table = parquet.table(path)
+            named = table.rename_columns([new if one == old else one for one in table.column_names])
+            parquet.save(path, named, parquet.provenance(path))
+            bundle.files[bundle.run] = path.read_bytes()
         bundle.seal()
 
     return change

@@ -9,15 +9,28 @@ import sys
 from pathlib import Path
 
 import bundles
+import pyarrow as pa
 import pytest
-from bundles import Broken, announced, beside, bytewise, field, moded, renamed, said, told
+from bundles import (
+    Broken,
+    announced,
+    beside,
+    bytewise,
+    field,
+    moded,
+    recorded,
+    renamed,
+    renamed_column,
+    said,
+    told,
+)
 
 from fgrad import jobs
 from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionRun
 from fgrad.plan.read import asked_for
 from fgrad.plan.status import SCRIPTS
-from fgrad.sharing import archive, manifest
+from fgrad.sharing import archive, manifest, merge
 from fgrad.sharing.bundle import pack
 from fgrad.sharing.unpack import unpack
 from fgrad.store import lease, parquet
@@ -104,6 +117,8 @@ HOSTILE = {
     "not NFC": (beside("results/o\u0308"), "NFC"),
     "long": (beside("results/" + "a" * 300), "too long"),
     "same but for case": (beside(RUN.replace("bp", "BP")), "the same name as"),
+    "in a file": (beside(f"{RUN}/x"), f"{RUN}: a file, and the folder of"),
+    "in the manifest": (beside("bundle.json/x"), "bundle.json: a file, and the folder of"),
     "twice": (lambda b: b.infos.append((bundles.plain(b.run), b"x")), f"{RUN}: there twice"),
     # what entries are
     "link": (moded(stat.S_IFLNK | 0o777), f"{RUN}: a link"),
@@ -124,6 +139,9 @@ HOSTILE = {
     "a list": (said(b"[]"), "not of fgrad"),
     "other project": (told(project="other"), "not of fgrad"),
     "newer": (told(format=2), "format 2; this version reads 1"),
+    "format of lines": (told(format="1\n\x1b[31m"), r"format '1\n\x1b[31m'; this"),
+    "long format": (told(format=["x" * 10**4] * 99), "this version reads 1"),
+    "key of lines": (told(**{"a\n\x1b[31m": 1}), r"a\n\x1b[31m"),
     "unknown key": (told(more=1), "more"),
     "no files": (told(files={}), "not listed in bundle.json"),
     # what is there
@@ -137,6 +155,75 @@ HOSTILE = {
     "of no section": (renamed("results/runs/evil/bp.parquet"), "the result of another run"),
     "no run": (lambda b: (b.files.update({RUN: b"PAR1"}), b.seal()), f"{RUN}: not a whole"),
 }
+
+
+ODD = {
+    "seeds of lists": (recorded({"seeds": [[2]]}), "run.seeds.0 = [2]: Input should be"),
+    "no seeds": (recorded({"seeds": None}), "run.seeds = None: Input should be"),
+    "seeds of nobody": (recorded({"seeds": []}), "run.seeds"),
+    "truths for seeds": (recorded({"seeds": [False, True]}), "run.seeds.0 = False"),
+    "huge seeds": (recorded({"seeds": [10**99]}), "rows of seeds"),
+    "other seeds": (recorded({"seeds": [2, 3]}), "rows of seeds [0, 1], where its options say [2"),
+    "fewer seeds": (recorded({"seeds": [0]}), "rows of seeds [0, 1], where its options say [0]"),
+    "no angles": (recorded({"angle": [{}, 1]}), "run.angle.0"),
+    "no stops": (recorded(stop=None), "stop = None: Input should be"),
+    "stops of nothing": (recorded(stop=[1]), "stop.0"),
+    "no start": (recorded(start=None), "start = None"),
+    "merged of nothing": (recorded(merged=[{"seeds": [[1]]}]), "merged.0.seeds.0 = [1]"),
+    "code of lines": (recorded(code="a\n\x1b[31m"), "control characters"),
+    "commit of lines": (recorded(commit="a\x1b[31m"), "control characters"),
+    "key of lines": (recorded({"a\nb": 1}), "control characters"),
+    "deep": (recorded(more=json.loads("[" * 99 + "]" * 99)), "too many levels"),
+    "code of no text": (recorded(code=[1]), "code = [1]: Input should be"),
+    "reference to nothing": (recorded({"function": "x\n.py:1"}), "control characters"),
+    "no reference": (recorded({"function": "x.py:1"}), "another run"),
+    "huge angle": (recorded({"angle": [10**400]}), "another run"),
+    "column of lines": (renamed_column("lr", "a\n\x1b[31m"), "control characters"),
+    "no column of seeds": (renamed_column("seed", "seeds"), "no columns of seeds"),
+}
+"""What a run may record of itself, and what is said of that; each into a folder with that run."""
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+@pytest.mark.parametrize(("change", "words"), ODD.values(), ids=ODD)
+def test_odd(change, words, there, bundle, tmp_path):
+    """The same where a run of that name is, whose seeds might be put together with its own."""
+    if there:
+        unpack(bundle, tmp_path / "new")
+    broken = Broken(bundle)
+    change(broken)
+    path = broken.write(tmp_path / "broken.zip")
+    before = everything(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        unpack(path, tmp_path / "new")
+    assert str(error.value).startswith(f"{path}: {RUN}: ")
+    assert words in str(error.value)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < len(f"{path}: {RUN}: ") + 300
+    assert everything(tmp_path) == before
+    assert there or not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("known", [{"run": [1]}, {"versions": 1}, {"stop": None}, {"code": "a\n"}])
+def test_what_is_there_and_odd(known, bundle, tmp_path):
+    unpack(bundle, tmp_path / "new")
+    parquet.restamp(tmp_path / "new" / RUN, **known)
+    before = everything(tmp_path)
+    with pytest.raises(ConfigError, match=r"bp\.parquet: another file is there: ") as error:
+        unpack(bundle, tmp_path / "new")
+    assert str(error.value).isprintable()
+    assert everything(tmp_path) == before
+
+
+def test_columns_of_other_kinds_are_not_put_together(made, tmp_path):
+    """Those of times are not compared, but would have to be joined."""
+    table, known = parquet.table(made / RUN), parquet.provenance(made / RUN)
+    for name, seeds, value in (("one", [0, 1], 1.5), ("two", [2, 3], "x")):
+        rows = pa.array([seeds[one] for one in table["seed"].to_pylist()])
+        other = table.set_column(table.column_names.index("seed"), "seed", rows)
+        other = other.append_column("some_seconds", [[value] * len(rows)])
+        parquet.save(tmp_path / name, other, known | {"run": known["run"] | {"seeds": seeds}})
+    assert merge.by_seeds(tmp_path / "one", tmp_path / "two", tmp_path / "both") is None
 
 
 def refused(path: Path, tmp_path: Path, words: str) -> None:

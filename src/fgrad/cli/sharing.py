@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from fgrad.cli.folder import Flat, Place
+from fgrad.cli.paths import local
 
 
 def bundle(place: Annotated[Place, Flat], output: Path = Path("results/bundle.zip")) -> None:
@@ -15,10 +16,11 @@ def bundle(place: Annotated[Place, Flat], output: Path = Path("results/bundle.zi
 
     Args:
         place: which results.
-        output: the archive, below the directory unless it is absolute.
+        output: the archive, a name that ends with .zip, below the directory unless it is absolute.
     """
     from fgrad.sharing.bundle import pack
 
+    output = local(output)
     config, runs, workflow = place.asked()
     pack(config, runs, workflow, output, print)
 
@@ -34,7 +36,8 @@ def unpack(bundle: tyro.conf.Positional[Path], directory: Path = Path()) -> None
     from fgrad.sharing.unpack import unpack as lay_out
     from fgrad.store import parquet
 
-    found = lay_out(bundle, directory)
+    directory = local(directory, "directory")
+    found = lay_out(local(bundle, "bundle"), directory)
     counts = {"there already": found.same, "put together with other seeds": found.merged}
     said = "".join(f", {len(runs)} {what}" for what, runs in counts.items() if runs)
     print(f"{directory}: {len(found.laid)} runs laid out{said}")

@@ -1,7 +1,6 @@
 """One run, without Snakemake: measure, descend, train, search."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from fgrad import errors, jobs
 from fgrad.arguments import Verb, later
+from fgrad.cli.paths import local
 from fgrad.options import effect
 from fgrad.options.base import JobOptions
 from fgrad.options.command_line import (
@@ -47,7 +47,7 @@ def measure(
         overwrite: compute it again, or in place of another file that is there.
     """
     plain = _effective(QualityRun, run)
-    output = _local(output)
+    output = local(output)
     _check(output)
     with _bar("samples") as progress:
         jobs.carry_out(plain, output, Context(log.log_line, progress, overwrite=overwrite))
@@ -66,7 +66,7 @@ def descend(
         overwrite: compute it again, or in place of another file that is there.
     """
     plain = _effective(FunctionRun, run)
-    output = _local(output)
+    output = local(output)
     _check(output)
     with _bar("steps") as progress:
         done = jobs.carry_out(plain, output, Context(log.log_line, progress, overwrite=overwrite))
@@ -91,7 +91,7 @@ def train(
     """
     plain = _effective(TrainRun, run)
     _data(data_dir)
-    output = _local(output)
+    output = local(output)
     _check(output)
     with _bar("epochs", silent) as progress:  # every epoch says its own line
         data = data_dir and files.expanded(data_dir)
@@ -114,7 +114,7 @@ def search_functions(
         overwrite: compute it again, or in place of another file that is there.
     """
     plain = _effective(FunctionSearch, search)
-    output = _local(output)
+    output = local(output)
     trials = _folder(output, overwrite)
     with _bar("steps") as progress:
         context = Context(log.log_line, progress, overwrite=overwrite)
@@ -139,7 +139,7 @@ def search_network(
     """
     plain = _effective(NetworkSearch, search)
     _data(data_dir)
-    output = _local(output)
+    output = local(output)
     trials = _folder(output, overwrite)
     with _bar("trials", silent) as progress:  # every trial says its own line
         data = data_dir and files.expanded(data_dir)
@@ -168,16 +168,6 @@ def _data(folder: Path | None) -> None:
     """Refuse a file where a folder is needed."""
     if folder is not None:
         files.refuse_file(files.expanded(folder), "data_dir")
-
-
-def _local(output: Path) -> Path:
-    """An output as a shell would have it, which leaves ``--output=~/x`` to us."""
-    if re.match(r"[a-z][a-z0-9+.-]*:/", str(output)):
-        raise errors.ConfigError(f"output = {str(output)!r}: an address; a path is needed")
-    try:
-        return output.expanduser()
-    except RuntimeError:
-        raise errors.ConfigError(f"output = {str(output)!r}: no such user here") from None
 
 
 def _check(output: Path) -> None:

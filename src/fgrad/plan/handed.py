@@ -32,7 +32,7 @@ def hand(config: Config, runs: Runs) -> str:
         for section, own in runs.jobs.items()
     }
     content = {"config": config.model_dump(mode="json"), "jobs": jobs, "published": runs.published}
-    content["reported"] = runs.reported
+    content |= {"reported": runs.reported, "sources": plugins.in_use()}
     text = json.dumps(content)
     name = f"h{identity.digest(text)}"  # Snakemake reads digits with an e among them as a number
     if not _file(name).exists():
@@ -56,9 +56,7 @@ def take(name: str) -> tuple[Config, Runs]:
             }
             for section, own in content["jobs"].items()
         }
-        for own in jobs.values():
-            for handed in own.values():
-                plugins.use(handed.sources)
+        plugins.use(content["sources"])  # also of what no job refers to
         return Config(**content["config"]), Runs(jobs, content["published"], content["reported"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(

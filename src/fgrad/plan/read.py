@@ -10,6 +10,12 @@ from fgrad.plan.runs import Runs, load
 from fgrad.plan.sections import Config
 from fgrad.plan.syntax import parsed
 
+TABLES = frozenset({"published_results", "learning_rates"})
+"""Keys that name a table, in whichever section."""
+
+BESIDE = "./"
+"""How the path of a table begins that lies beside the file that names it, not in ``config/``."""
+
 
 def runs_of(
     workflow: Path, overlays: Iterable[Path] = (), values: Mapping[str, Any] | None = None
@@ -48,6 +54,27 @@ def folders(layers: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, Path]
     return {one: folder for folder, layer in layers for one in plugins.references(layer)}
 
 
+def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Values in which every table that lies beside them has its whole path.
+
+    Args:
+        values: of one layer of a configuration.
+        folder: of the file that they stand in; the current one of values that stand in none.
+
+    Examples:
+        >>> anchored({"angles": {"learning_rates": "./x.csv", "n": 2}}, Path("/mine"))
+        {'angles': {'learning_rates': '/mine/x.csv', 'n': 2}}
+    """
+    return {
+        key: anchored(value, folder)
+        if isinstance(value, Mapping)
+        else str(folder / value)
+        if key in TABLES and str(value).startswith(BESIDE)
+        else value
+        for key, value in values.items()
+    }
+
+
 def laid_under(workflow: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration beside a Snakefile with values laid over it.
 
@@ -75,11 +102,12 @@ def given(arguments: Iterable[str]) -> dict[str, Any]:
         ConfigError: if a VALUE is no YAML.
     """
     pairs = (argument.partition("=")[::2] for argument in arguments)
-    return laid_over(*({key: parsed(text, f"--config {key}")} for key, text in pairs))
+    values = laid_over(*({key: parsed(text, f"--config {key}")} for key, text in pairs))
+    return anchored(values, Path.cwd())
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Keys with values of a file in YAML or JSON.
+    """Keys with values of a file in YAML or JSON, see `anchored`.
 
     Raises:
         ConfigError: if it cannot be read, gives a key twice, or holds something else.
@@ -93,7 +121,7 @@ def read(path: Path) -> dict[str, Any]:
     found = parsed(text, path)
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: keys with values are expected")
-    return found
+    return anchored(found, path.absolute().parent)
 
 
 def laid_over(*layers: Mapping[str, Any]) -> dict[str, Any]:

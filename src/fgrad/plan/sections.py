@@ -86,7 +86,8 @@ class FunctionsSection(Model):
     """Gradient descent on test functions (section 4.2)."""
 
     learning_rates: TablePath
-    """The table of rates, relative to the folder of `config.yaml`."""
+    """The table of rates, relative to the folder of `config.yaml`; `./x.csv` lies beside the file
+    that says it."""
     functions: Unique[FunctionName]
     """What is minimised."""
     n: Unique[Count]
@@ -114,7 +115,8 @@ class AnglesSection(Model):
     """Tangents at an angle (section 4.3)."""
 
     learning_rates: TablePath
-    """The table of rates, relative to the folder of `config.yaml`."""
+    """The table of rates, relative to the folder of `config.yaml`; `./x.csv` lies beside the file
+    that says it."""
     angle: Unique[Degrees]
     """Angles of all tangents to the first, in degrees."""
     n: Annotated[int, Field(ge=2, le=10**12)]
@@ -173,7 +175,8 @@ class NetworksSection(Model):
     """Training of networks (sections 4.4 and 4.5)."""
 
     learning_rates: TablePath
-    """The table of rates, relative to the folder of `config.yaml`."""
+    """The table of rates, relative to the folder of `config.yaml`; `./x.csv` lies beside the file
+    that says it."""
     data_dir: Annotated[FilePath, AfterValidator(_expanded)]
     """Folder of the published files, packed or unpacked, known by their contents; what is missing
     there is downloaded into it. Relative to the working directory; `~`, `~user` and `$NAME` are as
@@ -222,7 +225,7 @@ class Config(Model):
     needs no row in its table, which only the comparison reads."""
     published_results: TablePath = "published_results.csv"
     """The table of what the paper reports, where somebody has entered it, relative to the folder of
-    `config.yaml`."""
+    `config.yaml`; `./x.csv` lies beside the file that says it."""
     orphans: Literal["refuse", "wait", "cancel"] = "refuse"
     """What a start does when jobs of an earlier one are still at work, as their main process was
     killed: `refuse` names them and ends, `wait` waits for them to end, `cancel` ends them first.

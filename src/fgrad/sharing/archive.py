@@ -30,10 +30,19 @@ END = struct.Struct("<4s4H2IH")
 """What an archive ends with."""
 
 MANY = 65_535
-"""Entries of a zip at most; one of more, or of more than 4 GB, is another format."""
+"""Entries of a zip at most; one of more, or of more than 2 GB, is another format to `zipfile`."""
 
-RESERVED = {"con", "prn", "aux", "nul", *(f"{a}{i}" for a in ("com", "lpt") for i in range(10))}
-"""Names that Windows keeps for devices."""
+RESERVED = {
+    *("con", "prn", "aux", "nul", "conin$", "conout$"),
+    *(f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"),
+}
+"""Names that Windows keeps for devices, whatever stands behind a dot."""
+
+RESERVED_SIGNS = frozenset('\\:*?"<>|')
+"""What Windows has in no name."""
+
+CONTROL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what is not shown but does something, or is no character."""
 
 LONGEST = 180
 """Bytes of a part of a name, so that there is room for what is put beside it."""
@@ -50,27 +59,28 @@ def written(path: Path) -> Iterator[Callable[[str, bytes], None]]:
     """An archive that is there whole or not at all; the block is given what adds a file.
 
     Raises:
-        ConfigError: if it cannot be written, or gets too large; and for a name that not every
-            system has.
+        ConfigError: if it cannot be written, or gets too large; and for a name that `opened` would
+            refuse.
     """
-    with (
-        files.atomic(path) as temporary,
-        zipfile.ZipFile(temporary, "w", allowZip64=False) as archive,
-    ):
+    names = _Names()
+    try:
+        with (
+            files.atomic(path) as temporary,
+            zipfile.ZipFile(temporary, "w", allowZip64=False) as archive,
+        ):
 
-        def add(name: str, content: bytes) -> None:
-            if wrong := unfit(name):
-                raise ConfigError(f"{name}: {wrong}")
-            info = zipfile.ZipInfo(name, DATE)
-            info.create_system, info.external_attr = 3, MODE << 16
-            try:
+            def add(name: str, content: bytes) -> None:
+                if wrong := names.wrong(name):
+                    raise ConfigError(f"{path}: {shown(name)}: {wrong}; rename it")
+                info = zipfile.ZipInfo(name, DATE)
+                info.create_system, info.external_attr = 3, MODE << 16
                 archive.writestr(info, content)
-            except zipfile.LargeZipFile:
-                raise ConfigError(
-                    f"{path}: more than 4 GB or {MANY:,} files; bundle some sections at a time"
-                ) from None
 
-        yield add
+            yield add
+    except zipfile.LargeZipFile:  # of an entry, or of all of them at the end
+        raise ConfigError(
+            f"{path}: more than 2 GB or {MANY:,} files; bundle some sections at a time"
+        ) from None
 
 
 class Archive:
@@ -114,7 +124,7 @@ def opened(path: Path) -> Iterator[Archive]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # damaged bytes make zipfile raise anything
-            said = str(error) or type(error).__name__
+            said = plain(str(error)) or type(error).__name__
             raise ConfigError(f"{path}: damaged: {said}") from None
         with archive:
             _check(path, file, archive.infolist(), begin, count)
@@ -126,15 +136,25 @@ def shown(name: str) -> str:
     return SHORT.repr(name) if unfit(name) else name
 
 
+def controls(text: str) -> bool:
+    """Whether a text holds what a terminal would obey rather than show, or what is no character."""
+    return any(unicodedata.category(letter) in CONTROL for letter in text)
+
+
+def plain(text: str) -> str:
+    """A text on one line that a terminal shows, whatever others have put into it."""
+    return "".join(ascii(one)[1:-1] if controls(one) else one for one in text)
+
+
 def unfit(name: str) -> str:
     """Why a name is none that every system has, below a folder; empty if it is one."""
     parts = name.split("/")
     cut = any(not part or part[0] in ".~" or part[-1] in " ." for part in parts)
-    kept = any(part.split(".")[0].casefold() in RESERVED for part in parts)
+    kept = any(part.split(".")[0].rstrip().casefold() in RESERVED for part in parts)
     long = any(len(part.encode(errors="replace")) > LONGEST for part in parts) or len(parts) > DEEP
     found = {
-        "control characters in its name": not name.isprintable(),
-        "a backslash or colon in its name": "\\" in name or ":" in name,
+        "control characters in its name": controls(name),
+        'a backslash, colon or one of * ? " < > | in its name': RESERVED_SIGNS & {*name},
         "leads out of the folder": not parts[0] or ".." in parts,
         "an empty or hidden part in its name, or one that ends with a space or dot": cut,
         "a name that some systems keep for devices": kept,
@@ -142,6 +162,33 @@ def unfit(name: str) -> str:
         "a name that is too long": long,
     }
     return next((why for why, so in found.items() if so), "")
+
+
+class _Names:
+    """Names of the entries of an archive, so that every system can have all of them at once."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+        """Folder → the first file in it, by names without their case."""
+
+    def wrong(self, name: str) -> str:
+        """Why an entry cannot have a name, beside those before it; empty if it can."""
+        if why := unfit(name):
+            return why
+        whole = name.casefold()
+        steps = [i for i, letter in enumerate(whole) if letter == "/"]
+        folders = [whole[:i] for i in steps]
+        if other := self._files.get(whole):
+            return "there twice" if other == name else f"the same name as {other} but for its case"
+        if other := self._folders.get(whole):
+            return f"a file, and the folder of {other}"
+        if other := next((self._files[one] for one in folders if one in self._files), ""):
+            return f"in a folder of the name of a file, {other}"
+        self._files[whole] = name
+        for one in folders:
+            self._folders.setdefault(one, name)
+        return ""
 
 
 def _end(path: Path, file: IO[bytes], size: int) -> tuple[int, int]:
@@ -166,14 +213,10 @@ def _check(
     path: Path, file: IO[bytes], infos: list[zipfile.ZipInfo], begin: int, count: int
 ) -> None:
     """Refuse entries that are not as they are written here."""
-    seen: dict[str, str] = {}
+    names = _Names()
     for info in infos:
-        if wrong := _wrong(info):
+        if wrong := names.wrong(info.orig_filename) or _wrong(info):
             raise ConfigError(f"{path}: {shown(info.orig_filename)}: {wrong}")
-        if other := seen.get(info.filename.casefold()):
-            what = "there twice" if other == info.filename else f"the same name as {other}"
-            raise ConfigError(f"{path}: {info.filename}: {what}")
-        seen[info.filename.casefold()] = info.filename
     at = 0
     for info in sorted(infos, key=lambda one: one.header_offset):
         if info.header_offset != at:
@@ -195,7 +238,6 @@ def _wrong(info: zipfile.ZipInfo) -> str:
     other = not own or info.extra or info.comment or info.orig_filename != info.filename
     size, packed, method = info.file_size, info.compress_size, info.compress_type
     found = {
-        unfit(info.orig_filename): unfit(info.orig_filename),
         f"{kind}, where a file is expected": kind,
         "encrypted": info.flag_bits & 1,
         f"packed (method {method}); entries of a bundle are stored as they are": method,

@@ -13,10 +13,11 @@ import fgrad
 from fgrad import plugins
 from fgrad.errors import ConfigError, few
 from fgrad.paper import contents
+from fgrad.plan import read
 from fgrad.plan.runs import Runs
 from fgrad.plan.sections import Config
 from fgrad.plan.status import Status
-from fgrad.sharing import archive, crate, manifest
+from fgrad.sharing import archive, crate, manifest, results
 from fgrad.store import files, identity, parquet
 from fgrad.store.context import Say, silent
 from fgrad.store.fingerprint import fingerprint
@@ -24,8 +25,11 @@ from fgrad.store.fingerprint import fingerprint
 WORKFLOW = ("Snakefile", "LICENSE", "CITATION.cff", "requirements.lock", "rules/*.smk")
 """Of the folder of the Snakefile; the rest of the code is that of the commit."""
 
-TABLES = ("functions", "angles", "networks")
+RATES = ("functions", "angles", "networks")
 """Parts of the configuration that name a table of learning rates."""
+
+DATA = "data"
+"""The folder of data sets in the configuration as it is shipped; another one is of a machine."""
 
 README = """# Runs of fgrad
 
@@ -38,8 +42,11 @@ snakemake figures tables claims --cores 2 --directory X --configfile CONFIGURATI
 ```
 """
 
+ENDING = ".zip"
+"""Of a bundle's name, by which it is told from a folder."""
+
 CONFIGURATION = "configuration/configuration.yaml"
-"""The configuration with all that was laid over it."""
+"""The configuration with all that was laid over it, and the tables beside it."""
 
 
 def pack(
@@ -54,15 +61,19 @@ def pack(
         config: the configuration.
         runs: what it asks for.
         workflow: folder of the Snakefile.
-        output: the archive; one that is there is replaced, another file is not.
+        output: the archive, which ends with .zip; one that is there is replaced, another file is
+            not.
         say: told how much of each section is there.
 
     Returns:
         What the bundle says of itself.
 
     Raises:
-        ConfigError: if nothing is finished, or the archive cannot be written.
+        ConfigError: if nothing is finished, or the archive cannot be written or is called
+            otherwise.
     """
+    if output.suffix != ENDING:
+        raise ConfigError(f"{output}: a bundle is known by its ending; call it {output}{ENDING}")
     target = files.output(output)
     if target.exists():
         with archive.opened(target):  # refuses what is no bundle
@@ -83,7 +94,7 @@ def pack(
                 f"{Path.cwd()}: no finished run of what the configuration asks for; fgrad stale "
                 "lists what there is"
             )
-        for name, content in sorted((*found.beside(), *_asked(config, workflow, found.sources))):
+        for name, content in sorted((*found.beside(), *_asked(config, workflow))):
             add(name, content)
         about = crate.describe(kept, found.times, workflow)
         add(manifest.CRATE, about)
@@ -116,11 +127,10 @@ class _Found:
         for name in sorted(names):
             if before[name] is None:
                 continue
-            if why := stale.get(name):
-                self.left_out[name] = why
+            if why := stale.get(name) or results.wrong(Path(name), name):
+                self.left_out[name] = archive.plain(why)
                 continue
             try:
-                parquet.table(name)  # every page has a checksum
                 content = Path(name).read_bytes()
                 made = parquet.provenance(name)
             except (ConfigError, OSError) as error:
@@ -169,16 +179,6 @@ class _Found:
                 path = Path("results/paper", name)
                 if of and set(of) <= whole.keys() and _later(path, [whole[one] for one in of]):
                     yield path
-
-    @property
-    def sources(self) -> dict[str, dict[str, str]]:
-        """Reference to a file of the user's own → the sources of it that made the runs."""
-        found: dict[str, dict[str, str]] = {}
-        for made in self.made.values():
-            own = made.get("sources") or {}
-            for reference in plugins.references(made["run"]):
-                found.setdefault(reference, {}).update(own)
-        return found
 
     @property
     def times(self) -> tuple[str, str]:
@@ -233,21 +233,26 @@ def _later(path: Path, than: Iterable[Path]) -> bool:
     return path.is_file() and all(one.stat().st_mtime <= path.stat().st_mtime for one in than)
 
 
-def _asked(
-    config: Config, workflow: Path, sources: Mapping[str, Mapping[str, str]]
-) -> Iterator[tuple[str, bytes]]:
-    """What was asked for, and by what: configuration, tables, files of the user's own, workflow."""
+def _asked(config: Config, workflow: Path) -> Iterator[tuple[str, bytes]]:
+    """What was asked for, and by what: configuration, tables, files of the user's own, workflow.
+
+    The configuration names the tables beside it, wherever it lies: those of that name in another
+    workflow may be others.
+    """
     yield crate.README, README.encode()
     plain = config.model_dump(mode="json")
+    named = {"published_results": (plain, "published_results.csv")}
+    named |= {one: (plain[one], f"learning_rates/{one}.csv") for one in RATES}
+    for section, (part, name) in named.items():
+        key = "learning_rates" if section in RATES else section
+        yield f"configuration/{name}", _table(workflow / "config" / part[key])
+        part[key] = f"{read.BESIDE}{name}"
+    plain["networks"]["data_dir"] = DATA
     yield CONFIGURATION, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode()
-    named = {plain["published_results"], *(plain[one]["learning_rates"] for one in TABLES)}
-    for table in sorted(named):
-        path = workflow / "config" / table
-        if path.is_file():
-            yield f"configuration/{_below(table)}", path.read_bytes()
     written: dict[str, bytes] = {}
-    for reference, own in sources.items():
+    for reference in plugins.references(plain):
         folder = PurePosixPath("configuration", plugins.parts(reference)[0]).parent
+        own = plugins.follow(reference)
         written |= {f"{folder}/{inner}": text.encode() for inner, text in own.items()}
     yield from written.items()
     for pattern in WORKFLOW:
@@ -255,6 +260,8 @@ def _asked(
             yield f"workflow/{path.relative_to(workflow).as_posix()}", path.read_bytes()
 
 
-def _below(table: str) -> str:
-    """Where a table lies in the bundle; one from outside of config/ by its name alone."""
-    return Path(table).name if Path(table).is_absolute() or ".." in Path(table).parts else table
+def _table(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {files.reason(error)}") from None

@@ -69,7 +69,7 @@ def describe(files: Mapping[str, manifest.File], times: tuple[str, str], workflo
     """
     crate = ROCrate(version=SPECIFICATION)
     crate.metadata.extra_terms |= TERMS
-    entities = {}
+    entities: dict[str, File] = {}  # whose ids are names with all but plain letters encoded
     for name, known in files.items():
         entities[name] = crate.add(File(crate, dest_path=name, properties=_properties(name, known)))
     announced = {"name": "manifest of the bundle", "encodingFormat": FORMATS[".json"]}
@@ -90,7 +90,7 @@ def describe(files: Mapping[str, manifest.File], times: tuple[str, str], workflo
     if about.paper:
         root["citation"] = about.paper
     if main is not None:
-        _run(crate, about, main, files, times)
+        _run(crate, about, main, entities, times)
     text = json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False)
     return (text + "\n").encode()
 
@@ -123,13 +123,13 @@ def _run(
     crate: ROCrate,
     about: _About,
     main: File,
-    files: Mapping[str, manifest.File],
+    files: Mapping[str, File],
     times: tuple[str, str],
 ) -> None:
     """The workflow, and that it ran: from the configuration to the runs."""
     language = crate.add(ComputerLanguage(crate, "#snakemake", properties=SNAKEMAKE))
-    configuration = [crate.get(name) for name in files if name.startswith("configuration/")]
-    runs = [crate.get(name) for name in files if name.startswith(manifest.RUNS)]
+    configuration = [one for name, one in files.items() if name.startswith("configuration/")]
+    runs = [one for name, one in files.items() if name.startswith(manifest.RUNS)]
     main["name"] = about.title
     main["programmingLanguage"] = language
     main["license"], main["creator"] = {"@id": LICENSE}, about.authors

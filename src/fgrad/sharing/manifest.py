@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fgrad.errors import ConfigError
+from fgrad.errors import SHORT, ConfigError
 from fgrad.validation import Model, validate
 
 NAME = "bundle.json"
@@ -94,7 +94,7 @@ def parsed(content: bytes, where: str) -> Manifest:
         raise ConfigError(f"{where}: not of {PROJECT}; a bundle of another project?")
     if found.get("format") != FORMAT:
         raise ConfigError(
-            f"{where}: format {str(found.get('format'))[:20]}; this version reads {FORMAT}; "
+            f"{where}: format {SHORT.repr(found.get('format'))}; this version reads {FORMAT}; "
             "another version of fgrad made it"
         )
     try:

@@ -8,15 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fgrad.options.functions import FunctionRun
-from fgrad.plan.runs import sections_of
+from fgrad.errors import SHORT
+from fgrad.sharing import archive
 from fgrad.store import identity, parquet
 
 MAKERS = ("commit", "machine", "device", "threads", "versions", "start", "end")
 """What is kept of each file that was put together."""
-
-SEVERAL = sections_of(FunctionRun)
-"""Sections whose files hold several seeds, each of which is what it is whatever is beside it."""
 
 
 def difference(here: Path, other: Path) -> str:
@@ -25,16 +22,18 @@ def difference(here: Path, other: Path) -> str:
     When and on what it was computed makes no difference, nor how long that took.
 
     Args:
-        here: a whole result.
+        here: a result, with which nothing is `fgrad.sharing.results.wrong`.
         other: another one.
     """
     made, also = parquet.provenance(here), parquet.provenance(other)
     run, theirs = identity.defining(made["run"]), identity.defining(also["run"])
     for name in run | theirs:
         if run.get(name) != theirs.get(name):
-            return f"{name} = {run.get(name)!r} here, {theirs.get(name)!r} in the bundle"
+            values = [SHORT.repr(one.get(name)) for one in (run, theirs)]
+            return f"{archive.shown(name)} = {values[0]} here, {values[1]} in the bundle"
     if made.get("code") != also.get("code"):
-        return f"made by code {made.get('code')} here, by {also.get('code')} in the bundle"
+        codes = [SHORT.repr(one.get("code")) for one in (made, also)]
+        return f"made by code {codes[0]} here, by {codes[1]} in the bundle"
     return _values(parquet.table(here), parquet.table(other))
 
 
@@ -43,7 +42,7 @@ def _values(table: pa.Table, other: pa.Table) -> str:
         return "other rows or columns in the bundle"
     for name in table.column_names:
         if not name.endswith("_seconds") and not _equal(table[name], other[name]):
-            return f"other values of {name} in the bundle"
+            return f"other values of {archive.shown(name)} in the bundle"
     return ""
 
 
@@ -60,7 +59,7 @@ def by_seeds(here: Path, other: Path, target: Path) -> list[int] | None:
     """Put two results together that differ in their seeds alone, in the order of the seeds.
 
     Args:
-        here: a result of section 4.2 or 4.3.
+        here: a result of section 4.2 or 4.3, with which nothing is `fgrad.sharing.results.wrong`.
         other: another one.
         target: where both together are written; what each was is recorded.
 
@@ -75,6 +74,8 @@ def by_seeds(here: Path, other: Path, target: Path) -> list[int] | None:
     if not _differ_in_seeds(made, also):
         return None
     table, theirs = parquet.table(here), parquet.table(other)
+    if not table.schema.equals(theirs.schema):
+        return None
     both = sorted({*made["run"]["seeds"]} & {*also["run"]["seeds"]})
     if _values(_of(table, both), _of(theirs, both)):
         return None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fgrad import plugins
+from fgrad.errors import ConfigError
 from fgrad.options.functions import FunctionTask
 from fgrad.options.quality import QualityRun
 from fgrad.plan.runs import SECTIONS, degrees, method_name
@@ -36,7 +37,7 @@ def fits(path: str, run: Mapping[str, Any]) -> bool:
         return False
     try:
         return re.fullmatch(_pattern(found["section"], run), found["name"]) is not None
-    except (KeyError, TypeError, ValueError, IndexError):  # of another kind
+    except (ConfigError, LookupError, TypeError, ValueError, OverflowError):  # of another kind
         return False
 
 

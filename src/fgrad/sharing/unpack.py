@@ -1,5 +1,6 @@
 """A bundle verified, and its runs laid where the workflow looks for them; all of it or nothing."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -11,8 +12,8 @@ from tempfile import mkdtemp
 
 from fgrad import upkeep
 from fgrad.errors import ConfigError
-from fgrad.sharing import archive, manifest, merge, names
-from fgrad.store import files, lease, parquet
+from fgrad.sharing import archive, manifest, merge, results
+from fgrad.store import files, lease
 
 BESIDE = "results/bundles"
 """Below which there is what came with the runs, by the digest of the manifest."""
@@ -71,7 +72,8 @@ def unpack(bundle: Path, directory: Path) -> Unpacked:
                 if not name.startswith(manifest.RUNS)
             }
             for name in known.runs:
-                _check(f"{bundle}: {name}", name, stage / "new" / name)
+                if why := results.wrong(stage / "new" / name, name):
+                    raise ConfigError(f"{bundle}: {name}: {why}")
                 source = _place(unpacked, name, stage, directory / name)
                 if source is not None:
                     moves[source] = directory / name
@@ -153,37 +155,21 @@ def _extract(found: archive.Archive, known: manifest.Manifest, stage: Path) -> s
     return f"{BESIDE}/{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _check(what: str, name: str, path: Path) -> None:
-    """Refuse what is no whole result of this project, or of another run than its name says."""
-    try:
-        made = parquet.provenance(path)
-        parquet.table(path)
-    except ConfigError as error:
-        said = str(error).removeprefix(f"{path}: ").replace(parquet.ADVICE, "")
-        raise ConfigError(f"{what}: {said}") from None
-    run = made.get("run")
-    if not isinstance(run, dict) or not isinstance(made.get("versions"), dict):
-        raise ConfigError(f"{what}: no result of {manifest.PROJECT}: it does not say what it is")
-    if not names.fits(name, run):
-        raise ConfigError(f"{what}: the result of another run than its name says")
-
-
 def _place(unpacked: Unpacked, name: str, stage: Path, target: Path) -> Path | None:
     """What is to be laid out of a run; nothing if that is there."""
     new = stage / "new" / name
     if not os.path.lexists(target):
         unpacked.laid.append(name)
         return new
-    try:
-        files.check_regular(target)
-        differs = merge.difference(target, new)
-    except (KeyError, TypeError):
-        differs = "it does not say what it is"
+    files.check_regular(target)
+    if why := results.wrong(target, name):
+        raise ConfigError(f"{target}: another file is there: {why}; nothing was unpacked")
+    differs = merge.difference(target, new)
     if not differs:
         unpacked.same.append(name)
         return None
     both = stage / "both" / name
-    if name.split("/")[2] in merge.SEVERAL:
+    if name.split("/")[2] in results.SEVERAL:
         seeds = merge.by_seeds(target, new, both)
         if seeds is not None:
             (unpacked.merged if seeds else unpacked.same).append(name)
@@ -195,29 +181,44 @@ def _lay(moves: dict[Path, Path], old: Path) -> None:
     """Rename files to where they belong; if that ends early, back again.
 
     Args:
-        moves: file → where it belongs, on the same file system.
+        moves: file → where it belongs; links on the way there stay, also to other file systems.
         old: folder for what is replaced.
     """
     done: list[tuple[Path, Path | None]] = []
     folders: list[Path] = []
     try:
-        for i, (source, target) in enumerate(moves.items()):
+        for i, (source, named) in enumerate(moves.items()):
+            target = Path(os.path.realpath(named))
             folders += [path for path in reversed(target.parents) if not path.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
             kept = None
             if target.exists():
                 kept = old / str(i)
                 old.mkdir(exist_ok=True)
-                os.link(target, kept)
+                try:
+                    os.link(target, kept)
+                except OSError:  # on another file system, or on one without such links
+                    shutil.copy2(target, kept)
             done.append((target, kept))
-            source.replace(target)
+            _move(source, target)
     except BaseException:
-        for target, kept in reversed(done):
-            if kept is not None:
-                kept.replace(target)
-            else:
+        for target, kept in done:
+            if kept is None:
                 target.unlink(missing_ok=True)
+        for target, kept in done:  # now that there is room, should they have to be copied
+            if kept is not None:
+                _move(kept, target)
         for folder in reversed(folders):
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a file; where that leads to another file system copy it, whole or not at all."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        files.copy(source, target)

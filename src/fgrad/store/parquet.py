@@ -174,12 +174,13 @@ def _recorded(path: str, *_: int) -> dict[str, Any]:
         raise _unreadable(path, error) from None
     try:
         found: Any = json.loads((schema.metadata or {}).get(KEY, b"{}"))
-    except ValueError:  # of somebody else
+        if not isinstance(found, dict):
+            return {}
+        expected = found.pop(CHECKSUM, None)
+        now = _checksum(schema, found)
+    except (ValueError, RecursionError):  # of somebody else
         return {}
-    if not isinstance(found, dict):
-        return {}
-    expected = found.pop(CHECKSUM, None)
-    if expected not in (None, _checksum(schema, found)):
+    if expected not in (None, now):
         raise _unreadable(path, ValueError("other contents than its checksum's"))
     return found
 
