@@ -37,6 +37,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "paper": (),
     "estimators": ("examples/estimators.yaml",),
     "laptop": ("config/laptop.yaml",),
+    "lr_search": (),
+    "lr_search/network": ("config/search_mnist5k.yaml",),
     "fashion_mnist/published": ("config/fashion_mnist.yaml", "docs/two_widths.yaml"),
     "fashion_mnist/searched": ("config/fashion_mnist.yaml", "docs/searched.yaml"),
 }
