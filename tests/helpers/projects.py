@@ -62,7 +62,7 @@ class Project:
             capture_output=True,
             text=True,
             env=self.environment(),
-            timeout=600,
+            timeout=1800,  # a hang; a loaded machine takes ten minutes for all of it
             check=False,
         )
         output = done.stdout + done.stderr
