@@ -18,7 +18,7 @@ plugin = pytest.importorskip("snakemake_executor_plugin_kubernetes")
 pytest.importorskip("snakemake_storage_plugin_fs")
 
 # what is imported here needs the packages that were looked for
-from kubernetes import client  # noqa: E402
+from kubernetes import client  # noqa: E402  after what may skip
 from snakemake.cli import get_argument_parser  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

@@ -28,7 +28,7 @@ def record(text: str = "", level: int = logging.INFO, **known: Any) -> logging.L
 
 
 def test_each_job_is_a_line_with_its_number_and_what_fails_names_its_log():
-    handler = LogHandler(SimpleNamespace(), None)  # type: ignore[arg-type]
+    handler = LogHandler(SimpleNamespace(), None)  # type: ignore[arg-type]  # it reads none
     job: dict[str, Any] = {
         "event": LogEvent.JOB_INFO,
         "jobid": 1,

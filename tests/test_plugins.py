@@ -225,7 +225,7 @@ def test_a_module_of_the_name_of_another(folder):
     """Which would be imported in its place."""
     (folder / "decimal.py").write_text(HELPERS)
     (folder / "mine.py").write_text(GRADIENTS.replace("helpers", "decimal"))
-    import decimal  # noqa: F401
+    import decimal  # noqa: F401  that it is there is asked
 
     with pytest.raises(
         ConfigError, match=r"mine.py:helped: decimal.py: another module is called decimal"

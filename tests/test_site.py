@@ -125,7 +125,7 @@ def shown(page: Path, home: Path) -> str:
     """A page as a browser has it after all scripts."""
     browser = shutil.which("chromium")
     if browser is None:
-        pytest.skip("no chromium")
+        pytest.skip("no chromium: apt-get install chromium")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home}"]
     wait = ["--virtual-time-budget=10000", "--dump-dom"]
     done = cut_off(browser, *options, *wait, page.as_uri(), timeout=120)

@@ -1,6 +1,7 @@
 """Networks of every kind that users bring, each a chain with a batch: what the matrix is made of."""
 
 # mypy: no-warn-return-any
+# torch has no types for what modules return
 
 import warnings
 from collections.abc import Callable

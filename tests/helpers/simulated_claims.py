@@ -5,6 +5,7 @@ it errs, and how often it finds what is there, to docs/paper/power.md: the test 
 """
 
 # mypy: no-warn-return-any
+# scipy and pandas have none for what they compute
 
 import sys
 from collections.abc import Callable

@@ -31,6 +31,7 @@ ORTHOGONAL = {"aggregation": "mean", "sampler": "orthogonal", "k": [1]}
         ({"k": [1]}, "k lists the numbers of tangents of an estimate"),
     ],
 )  # fmt: skip
+# the key of the release before is what is tested
 @pytest.mark.filterwarnings("ignore:tangents is now called")
 def test_a_gradient_with_an_option_without_effect(gradient, expected):
     (line,) = refused(changed("gradients.own", gradient))

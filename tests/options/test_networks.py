@@ -62,7 +62,7 @@ def test_options_are_frozen_and_survive_json():
     r = TrainRun(**PLAIN | {"approach": APPROACHES["frog"]}, chunk=3)
     assert TrainRun.model_validate_json(r.model_dump_json()) == r
     with pytest.raises(ValidationError):
-        r.lr = 1  # type: ignore[misc]
+        r.lr = 1  # type: ignore[misc]  # which is refused
 
 
 def test_torch_is_not_imported_for_the_options():

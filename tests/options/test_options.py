@@ -58,7 +58,7 @@ def test_an_output_folder_that_cannot_be_written(tmp_path):
 def test_values_are_frozen():
     run = QualityRun(n=(4,))
     with pytest.raises(ValidationError):
-        run.seed = 3  # type: ignore[misc]
+        run.seed = 3  # type: ignore[misc]  # which is refused
 
 
 @pytest.mark.parametrize(
