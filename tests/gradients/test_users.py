@@ -34,7 +34,7 @@ class TwoArms(nn.Module):
 class Whole(TwoArms):
     """Takes all as one argument."""
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]  # a dict, as users do
         return super().forward(inputs["a"], inputs["b"])
 
 
@@ -196,7 +196,7 @@ def test_what_has_no_derivative_is_refused(perturb, mode):
             x,
             y,
         )
-    accuracy = lambda outputs, y: (outputs.argmax(1) == y).double()  # noqa: E731
+    accuracy = lambda outputs, y: (outputs.argmax(1) == y).double()  # noqa: E731  as users write it
     refused("the loss has no derivative", made(small(), perturb, mode, loss=accuracy), x, y)
 
 
