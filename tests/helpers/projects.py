@@ -3,11 +3,11 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
+import warm
 
 from fgrad.store import parquet
 
@@ -57,16 +57,8 @@ class Project:
         command = self.command(*arguments, cores=cores)
         where = command.index("--")
         command[where:where] = options
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            env=self.environment(),
-            timeout=1800,  # a hang; a loaded machine takes ten minutes for all of it
-            check=False,
-        )
-        output = done.stdout + done.stderr
-        assert (done.returncode == 0) == ok, output
+        status, output = warm.snakemake(command[3:], self.environment())
+        assert (status == 0) == ok, output
         return output
 
     def planned(self, *arguments: str) -> dict[str, int]:

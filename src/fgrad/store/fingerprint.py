@@ -159,7 +159,7 @@ def path_of(module: str) -> Path | None:
 
 def clear() -> None:
     """Forget what was read of files, which may have been edited since."""
-    for cached in (_fingerprint, _closure, _parsed, _hash, _used, path_of):
+    for cached in (_fingerprint, _closure, _parsed, _named, _text, _hash, _used, path_of):
         cached.cache_clear()
 
 
@@ -288,6 +288,28 @@ def _statements(module: str, name: str) -> list[ast.stmt]:
     return list(dict.fromkeys([*own, *parsed.loose]))
 
 
+_text = cache(plain)
+
+
+@cache
+def _named(
+    statement: ast.stmt,
+) -> tuple[frozenset[tuple[str, ...]], tuple[ast.Import | ast.ImportFrom, ...]]:
+    """Dotted names in a statement, each as long as it is written, and the imports within."""
+    names: set[tuple[str, ...]] = set()
+    imports: list[ast.Import | ast.ImportFrom] = []
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif parts := dotted(node):
+            names.add(tuple(parts))
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return frozenset(names), tuple(imports)
+
+
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -297,11 +319,11 @@ def _hash(module: str, name: str) -> str:
     path = path_of(module)
     assert path is not None
     parsed, statements = _parsed(path), _statements(module, name)
-    names = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
+    names = {chain[0] for statement in statements for chain in _named(statement)[0]}
     bound = {n: parsed.foreign[n] for n in names & parsed.foreign.keys()}
     own = {n: _defined(*parsed.imports[n], n) for n in names & parsed.imports.keys()}
     bound |= {n: key for n, key in own.items() if _counts(*key)}
-    return _digest(f"{sorted(bound.items())}\n" + "\n".join(map(plain, statements)))
+    return _digest(f"{sorted(bound.items())}\n" + "\n".join(map(_text, statements)))
 
 
 @cache
@@ -330,20 +352,13 @@ def _packages(module: str) -> list[Key]:
 
 
 def _references(parsed: _Module, module: str, statements: list[ast.stmt]) -> list[Key]:
+    named = [_named(one) for one in statements]
     imports = dict(parsed.imports)
-    whole = ast.Module(statements, [])
-    for node in ast.walk(whole):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            bound = _imported(node, path_of(module))
-            imports.update({n: key for n, key in bound.items() if _is_own(key)})
+    for node in chain(*(inside for _, inside in named)):
+        bound = _imported(node, path_of(module))
+        imports.update({n: key for n, key in bound.items() if _is_own(key)})
     found: list[Key] = []
-    inner: set[int] = set()
-    for node in ast.walk(whole):
-        names = dotted(node)
-        if not names or id(node) in inner:
-            continue
-        inner.update(id(part) for part in ast.walk(node) if dotted(part))
-        first, *rest = names
+    for first, *rest in {names for chains, _ in named for names in chains}:
         if first in parsed.definitions and path_of(module) is not None:
             found.append((module, first))
         elif first in imports:
@@ -368,4 +383,4 @@ def _all(path: Path) -> list[ast.stmt]:
 def _script(path: Path) -> str:
     parsed = _parsed(path)
     imports = sorted((parsed.imports | parsed.foreign).items())
-    return f"{imports}\n" + "\n".join(map(plain, _all(path)))
+    return f"{imports}\n" + "\n".join(map(_text, _all(path)))

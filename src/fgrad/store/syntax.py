@@ -35,13 +35,14 @@ class _Silence(ast.NodeTransformer):
         return [] if visited is None else [visited]
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Expressions are kept as they are: nothing within one only says something."""
         for name, value in ast.iter_fields(node):
             if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
                 kept = self.body(value)
                 setattr(node, name, kept or ([ast.Pass()] if name == "body" else []))
             elif isinstance(value, list):
-                setattr(node, name, [self.visit(v) if isinstance(v, ast.AST) else v for v in value])
-            elif isinstance(value, ast.AST):
+                setattr(node, name, [self.visit(v) if _is_inside(v) else v for v in value])
+            elif _is_inside(value):
                 setattr(node, name, self.visit(value))
         return node
 
@@ -90,6 +91,11 @@ class _Silence(ast.NodeTransformer):
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         node.msg = None
         return self.generic_visit(node)
+
+
+def _is_inside(node: object) -> bool:
+    """Whether statements or arguments of functions may be within."""
+    return isinstance(node, ast.AST) and not isinstance(node, ast.expr)
 
 
 def _is_said(statement: ast.stmt) -> bool:
@@ -158,9 +164,12 @@ def dotted(node: ast.AST) -> list[str]:
 def annotated(statement: ast.stmt) -> set[str]:
     """Names in annotations of arguments: objects of these classes are handed in."""
     notes: list[ast.AST] = []
-    for node in ast.walk(statement):
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.arg) and node.annotation:
             notes.append(node.annotation)
+        waiting += filter(_is_inside, ast.iter_child_nodes(node))
     for text in [n for note in notes for n in ast.walk(note) if isinstance(n, ast.Constant)]:
         with suppress(SyntaxError):
             notes.append(ast.parse(str(text.value), mode="eval"))
