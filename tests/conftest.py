@@ -1,6 +1,10 @@
 """Fixtures shared by all tests."""
 
+import os
 import shutil
+
+# jobs run on one thread, and so do tests, beside each other; read when NumPy is imported
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
@@ -22,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Thread counts change bits; jobs run on one thread, and so do tests."""
+    """Thread counts change bits."""
     torch.set_num_threads(1)
 
 

@@ -6,8 +6,8 @@ import pytest
 from fgrad.comparing import chance
 from fgrad.paper.evidence.check import LEVEL, POWER
 
-ROWS, FAMILIES = 40, 400
-ALLOWED = 11
+ROWS, FAMILIES = 40, 200
+ALLOWED = 7
 """Of so many families by chance: what 1 % exceeds once in a thousand times."""
 
 

@@ -68,7 +68,7 @@ def test_a_network_search(searched):
     assert min(epoch["val_loss"] for epoch in alone.epochs) == chosen["loss"]
 
 
-@pytest.mark.parametrize("in_flight", [2, 3])
+@pytest.mark.parametrize("in_flight", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_trials_in_flight_change_no_number(searched, tmp_path, in_flight, carried_out):
     path = tmp_path / "trials.parquet"
     carried_out(NetworkSearch(**FC, in_flight=in_flight), path)

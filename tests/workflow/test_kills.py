@@ -51,7 +51,7 @@ def logged(project: Project, target: str) -> str:
 def test_training_killed_and_started_again(tmp_path):
     project = Project(tmp_path)
     text = (project.home / "tests/tiny.yaml").read_text()
-    (project.home / "tests/tiny.yaml").write_text(text.replace("epochs: 1", "epochs: 40"))
+    (project.home / "tests/tiny.yaml").write_text(text.replace("epochs: 1", "epochs: 12"))
     target = "results/runs/fc/fc_w256/mnist5k/frog_k2/seed0.parquet"
     started = subprocess.Popen(
         project.command(target), env=project.environment(), start_new_session=True,

@@ -25,7 +25,7 @@ def orphaned(tmp_path) -> Iterator[tuple[Project, psutil.Process]]:
     """A project whose main process was killed in the middle of a training, which goes on."""
     project = Project(tmp_path)
     text = (project.home / "tests/tiny.yaml").read_text()
-    (project.home / "tests/tiny.yaml").write_text(text.replace("epochs: 1", "epochs: 60"))
+    (project.home / "tests/tiny.yaml").write_text(text.replace("epochs: 1", "epochs: 15"))
     started = subprocess.Popen(
         project.command(TARGET), env=project.environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
