@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from projects import Project
 
 from fgrad import plugins
@@ -96,14 +97,17 @@ def test_the_overlay_runs_through_figures_and_tables(tmp_path):
     project = Project(tmp_path)
     small = tmp_path / "small.yaml"
     small.write_text(
-        "quality: {direct: [{n: [8, 16], samples: 10}], exact: {n: [8], samples: 10}}\n"
+        "quality: {k: [4], direct: [{n: [8, 16], samples: 10}], exact: {n: [8], samples: 10}}\n"
         "functions: {functions: [sphere], n: [16], steps: {sphere: 20}, seeds: [0, 1], "
         "search: {evaluations: 4, repeats: 1}}\n"
     )
+    gradients = read.read(EXAMPLES / "estimators.yaml")["gradients"]
+    few = {"gradients": {name: {"k": [4]} for name, one in gradients.items() if "k" in one}}
+    small.write_text(small.read_text() + yaml.safe_dump(few))
     overlays = (str(EXAMPLES / "estimators.yaml"), str(small))
     project.run("quality", "functions", options=("--configfile", *overlays))
     paper = project.work / "results/paper"
-    names = set(read.read(EXAMPLES / "estimators.yaml")["gradients"])
+    names = set(gradients)
     assert set(pd.read_csv(paper / "tables/learning_rates.csv")["gradient"]) == names
     measured = set(pd.read_csv(paper / "tables/quality.csv")["aggregation"])
     assert measured >= names - {"bp", "fg-mean", "frog"}

@@ -103,7 +103,7 @@ def test_a_network_search_killed_in_a_training_goes_on_there(
 @pytest.mark.slow
 def test_a_search_with_trials_in_flight_that_was_killed(tmp_path, carried_out):
     """Its workers end: else they would train beside the search that takes up the journal."""
-    long = FC | {"range": (1e-3, 1e-1), "epochs": 20, "warmup": 20}
+    long = FC | {"range": (1e-3, 1e-1), "epochs": 8, "warmup": 8}
     search, path = NetworkSearch(**long, in_flight=2), tmp_path / "trials.parquet"
     script = tmp_path / "search.py"
     script.write_text(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from functools import cache
+from pathlib import Path
 
 HANGS = 1800
 """Seconds; a loaded machine takes ten minutes for all of the smallest configuration."""
@@ -16,13 +17,15 @@ HANGS = 1800
 OWN = ("fgrad", "snakemake_logger_plugin_fgrad")
 
 
-def snakemake(arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
-    """Its exit status and what it says, as of ``python -m snakemake`` in this folder."""
+def snakemake(
+    arguments: list[str], environment: dict[str, str], folder: Path | None = None
+) -> tuple[int, str]:
+    """Its exit status and what it says, as of ``python -m snakemake`` in a folder."""
     server = _server()
     assert server.stdin is not None
     assert server.stdout is not None
     with tempfile.NamedTemporaryFile() as output:
-        asked = (arguments, environment, os.getcwd(), output.name)
+        asked = (arguments, environment, str(folder or Path.cwd()), output.name)
         server.stdin.write(json.dumps(asked) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())

@@ -81,19 +81,25 @@ class Ideas:
         (self.folder / file).write_text(text.replace(old, new))
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory) -> Ideas:
-    folder = tmp_path_factory.mktemp("ideas")
-    (folder / "ideas.py").write_text(IDEAS)
-    (folder / "helpers.py").write_text("def factor():\n    return 0.5\n")
-    (folder / "ideas.yaml").write_text(OVERLAY)
-    ideas = Ideas(Project(tmp_path_factory.mktemp("project")), folder)
-    planned = ideas.planned()
-    # rates of the tables are used; those that they lack are searched for
-    assert (planned["descend_function"], planned["search_function"]) == (12, 8)
-    assert planned["try_own"] == 3
-    ideas.run()
-    return ideas
+def of(project: Project) -> Ideas:
+    return Ideas(project, project.work.parent / "own")
+
+
+@pytest.fixture(scope="session")
+def done(made_once) -> Ideas:
+    def make(project: Project) -> None:
+        ideas = of(project)
+        ideas.folder.mkdir()
+        (ideas.folder / "ideas.py").write_text(IDEAS)
+        (ideas.folder / "helpers.py").write_text("def factor():\n    return 0.5\n")
+        (ideas.folder / "ideas.yaml").write_text(OVERLAY)
+        planned = ideas.planned()
+        # rates of the tables are used; those that they lack are searched for
+        assert (planned["descend_function"], planned["search_function"]) == (12, 8)
+        assert planned["try_own"] == 3
+        ideas.run()
+
+    return of(made_once("ideas", make))
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 from projects import ROOT, jobs_of
 
@@ -57,23 +56,15 @@ class Caller:
         (self.home / "Snakefile").write_text(text.replace("SNAKEFILE", repr(path)))
 
     def run(self, *arguments: str, ok: bool = True) -> str:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(self.work)]
+        command = ["--cores", "2", "--directory", str(self.work)]
         command += ["--snakefile", str(self.home / "Snakefile"), *arguments]
         environment = os.environ | {
             "PYTHONPATH": str(ROOT / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        done = subprocess.run(
-            command,
-            cwd=self.home,  # where no profile of ours is found
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=600,
-            check=False,
-        )
-        output = done.stdout + done.stderr
-        assert (done.returncode == 0) == ok, output
+        # at home, where no profile of ours is found
+        status, output = warm.snakemake(command, environment, self.home)
+        assert (status == 0) == ok, output
         return output
 
     def planned(self, *arguments: str) -> dict[str, int]:

@@ -95,6 +95,7 @@ def test_with_searched_rates_a_published_one_reruns_nothing(searched_project):
 
 def test_a_published_rate_reruns_its_comparison_and_no_search(project):
     target = ("lr_search_functions",)
+    project.edit("tests/tiny.yaml", "functions: [sphere, rosenbrock]", "functions: [rosenbrock]")
     project.run(*target)
     rate = "rosenbrock,2,frog,2,0.0019253\n"
     project.edit("config/learning_rates/functions.csv", rate, rate.replace("0.0019253", "0.002"))

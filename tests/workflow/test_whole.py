@@ -143,10 +143,10 @@ def test_a_part_of_a_section(at_scale, target, config, jobs):
 @pytest.mark.slow
 def test_one_core_or_two(finished, tmp_path):
     alone = Project(tmp_path)
-    targets = [str(path.relative_to(finished.work)) for path in finished.runs().values()]
-    alone.run(*targets, cores=1)
-    assert finished.runs().keys() == alone.runs().keys()
-    for name, path in finished.runs().items():
+    of = {name: path for name, path in finished.runs().items() if not name.startswith("sota")}
+    alone.run(*(str(path.relative_to(finished.work)) for path in of.values()), cores=1)
+    assert of.keys() == alone.runs().keys()
+    for name, path in of.items():
         pd.testing.assert_frame_equal(values(alone.runs()[name]), values(path), check_exact=True)
 
 
