@@ -39,11 +39,13 @@ def test_the_page_of_modules_names_every_key():
     assert set(re.findall(r"`(\w+)`", line)) == set(Config.model_fields)
 
 
+@pytest.mark.long
 def test_what_is_made_is_what_is_there():
     stale = [path.name for path, text in DOCS["made"]().items() if path.read_text("utf-8") != text]
     assert stale == [], "make docs"
 
 
+@pytest.mark.long
 def test_a_page_that_says_something_else_is_stale():
     other = PAGE.replace("| list of names |", "| a name |")
     assert other != PAGE

@@ -24,6 +24,7 @@ def shell(command: str, folder) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "statuses"),
     [

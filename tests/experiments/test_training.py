@@ -30,6 +30,7 @@ METRICS = [f"{part}_{what}" for part in PARTS for what in ("loss", "accuracy")]
 # --- reproducible --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [

@@ -29,6 +29,7 @@ from fgrad.gradients.perturbation import Perturbation
 from fgrad.problems.registry import MODELS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("approach", [FROG, MEAN], ids=["frog", "mean"])
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 @pytest.mark.parametrize("name", MODELS)
@@ -42,6 +43,7 @@ def test_both_modes_give_the_same_gradient_for_every_model(name, perturb, approa
     same(fwad, sim)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("approach", [FROG, MEAN], ids=["frog", "mean"])
 @pytest.mark.parametrize("name", ["lenet5", "resnet18"])
 @pytest.mark.parametrize("chunk", [None, 2])
@@ -91,6 +93,7 @@ def test_chunks_of_tangents_change_nothing(perturb, chunk):
 layers = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=4)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     layers=layers,

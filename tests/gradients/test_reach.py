@@ -171,6 +171,7 @@ def fewer(outputs: Tensor, y: Tensor) -> Tensor:
     return (a - b).square().sum(1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("k", [3, 60])
 @pytest.mark.parametrize("loss", [halves, pairs, alike, fewer])
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
@@ -468,6 +469,7 @@ def test_threads_take_turns_in_forward_mode(perturb):
 # --- no false alarms -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 8])
 @pytest.mark.parametrize("margin", [0.0, 10.0, 14.0, 17.0, 25.0])
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
@@ -482,6 +484,7 @@ def test_a_fitted_network_is_not_refused(perturb, margin, size):
         made(net, perturb, "fwad", 2, loss=loss)(x.float(), y)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("perturb", ["activations", "weights"])
 @pytest.mark.parametrize("training", [True, False])

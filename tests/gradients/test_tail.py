@@ -103,6 +103,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 # old, and used
 @pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 @pytest.mark.parametrize("where", [0, 2])

@@ -334,6 +334,7 @@ def alone(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(count=1, **dict.fromkeys(bounds, np.nan))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*TRAINING, *TANGENTS])
 def test_a_single_seed_and_a_single_network(name, summaries, tmp_path):
     """Narrow, without bands, but with every line; nothing beyond the page."""

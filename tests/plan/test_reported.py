@@ -50,6 +50,7 @@ def test_others_are_left_alone(tmp_path):
     assert load(tmp_path, *others)[1].reported == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("row", "expected"),
     [

@@ -200,6 +200,7 @@ def test_the_split_is_torchs(name, fake, tmp_path):
         assert torch.equal(split.labels, made.tensors[f"{part}_labels"][numbers])
 
 
+@pytest.mark.long
 def test_the_shipped_digits(digits):
     splits = data.load("mnist5k", digits)
     assert [tuple(split.images.shape) for split in splits] == [
@@ -299,6 +300,7 @@ def crops(image: Tensor) -> dict[bytes, tuple[int, int]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shape", [(400, 3, 6, 5), (400, 1, 5, 6)])
 def test_every_crop_is_of_the_padded_image(shape, flip, generator):

@@ -253,6 +253,7 @@ def bomb(size: int) -> bytes:
     return gzip.compress(bytes(size))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "file", "content"),
     [

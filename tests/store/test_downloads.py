@@ -73,6 +73,7 @@ def mirror() -> Iterator[Callable[[Callable[[socket.socket], object]], str]]:
         server.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_every_mirror_that_does_not_deliver_is_given_up(kind, mirror, monkeypatch):
     monkeypatch.setattr(downloads, "TIMEOUT", 0.6)

@@ -128,6 +128,7 @@ def fail(*_: object, **__: object) -> None:
     raise OSError(30, "Read-only file system")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"\0" * 150, b"filelock/2\npid=", b"\xff\xfe", b"x\n" * 700])
 def test_a_damaged_lease_is_no_obstacle(tmp_path, monkeypatch, content):
     """What a power cut leaves."""

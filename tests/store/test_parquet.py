@@ -129,6 +129,7 @@ def test_a_truncated_file_is_named(tmp_path, part, read):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_flipped_byte_anywhere_is_refused_or_changes_nothing(tmp_path):
     path = tmp_path / "run.parquet"
     write(path)
