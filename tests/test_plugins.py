@@ -122,6 +122,7 @@ def fingerprint_of(name: str) -> str:
     return fp.fingerprint(*run(name).code())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "old", "new", "changed"),
     [

@@ -41,6 +41,7 @@ def test_a_pipe_that_is_closed(tmp_path, command, statuses):
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_what_cannot_be_printed(tmp_path):
     done = shell(f"{FGRAD} {RUN} --output r.parquet > /dev/full", tmp_path)
     assert done.returncode == 1

@@ -49,6 +49,7 @@ def plain_loop(r: FunctionRun, seed: int) -> list[float]:
     return values
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["sim", "fwad"])
 @pytest.mark.parametrize("function", ["sphere", "rosenbrock", "styblinski-tang", "ackley"])
 @pytest.mark.parametrize(

@@ -212,6 +212,7 @@ class Branch(nn.Module):
         return a + self.scale * self.norm(self.layer(a))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["norm", "scale", "no_grad"])
 @pytest.mark.parametrize(("perturb", "mode"), EVERY)
 def test_branches_that_are_zero_at_first(perturb, mode, kind):

@@ -137,6 +137,7 @@ def test_reading_the_contents_imports_nothing_heavy(module):
     assert not {"torch", "pandas", "matplotlib", "seaborn"} & set(done.stdout.split())
 
 
+@pytest.mark.long
 def test_the_paper_is_made_without_torch_and_experiments():
     code = "import sys, pkgutil; [pkgutil.resolve_name(name) for name in sys.argv[1:]]; "
     code += "print(*sys.modules)"

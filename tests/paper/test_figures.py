@@ -199,6 +199,7 @@ def test_one_aggregation_alone(name, summaries):
     assert draw(name, only).axes
 
 
+@pytest.mark.long
 def test_equal_figures_are_equal_files(summaries, tmp_path):
     paths = []
     for i in range(2):

@@ -93,6 +93,7 @@ def test_a_missing_file_is_named(tmp_path):
         runs.load(values, ROOT / "config")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("experiment", "values", "expected"),
     [

@@ -241,6 +241,7 @@ def test_the_shipped_digits_are_each_in_one_split(digits, monkeypatch):
     assert torch.equal(splits[1].labels, data.load("mnist5k", digits)[1].labels)
 
 
+@pytest.mark.long
 def test_a_prepared_file_needs_no_reader(digits):
     python(
         "import sys; from pathlib import Path; from fgrad.problems.data import load\n"
