@@ -21,7 +21,7 @@ def test_every_claim_is_simulated():
 
 
 @pytest.mark.parametrize("name", simulated.AGAINST)
-@pytest.mark.parametrize("repeats", [20, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("repeats", [20, pytest.param(40, marks=pytest.mark.slow)])
 def test_false_alarms_and_power(name, repeats):
     without, present = (simulated.verdicts(name, some, repeats) for some in (False, True))
     assert not simulated.too_often(without["holds"], repeats)

@@ -156,19 +156,18 @@ def test_jobs_need_no_file_once_they_were_handed_out(ideas):
     ideas.edit("helpers.py", "0.5", "0.125")
     gone = ideas.folder / "ideas.py"
 
-    def without_files() -> None:
-        started = subprocess.Popen(
-            [*ideas.project.command("functions")[:-2], "--configfile", *ideas.overlays(), "--", "functions"],
-            env=ideas.project.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+    command = ideas.project.command("functions")[:-2]
+    command += ["--configfile", *ideas.overlays(), "--", "functions"]
+    with subprocess.Popen(
+        command, env=ideas.project.environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as started:  # fmt: skip
         assert started.stdout is not None
         for line in started.stdout:
             if "Execute" in line and gone.exists():  # the first job starts: all has been read
                 gone.unlink()
                 (ideas.folder / "helpers.py").unlink()
-        assert started.wait() == 0
-
-    without_files()
+    assert started.returncode == 0
     made = ideas.project.work / "results/runs/functions/sphere/n2/halved_k2.parquet"
     assert "0.125" in parquet.provenance(made)["sources"]["helpers.py"]
 
