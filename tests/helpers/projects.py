@@ -57,9 +57,13 @@ class Project:
         command = self.command(*arguments, cores=cores)
         where = command.index("--")
         command[where:where] = options
-        status, output = warm.snakemake(command[3:], self.environment())
+        status, output = self.ended(command)
         assert (status == 0) == ok, output
         return output
+
+    def ended(self, command: list[str]) -> tuple[int, str]:
+        """Exit status of a command, and what it says."""
+        return warm.snakemake(command[3:], self.environment())
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs of a dry run by rule."""

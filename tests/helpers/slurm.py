@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import warm
 import watched
 from projects import Project, values
 
@@ -304,6 +305,13 @@ class Submitted(Project):
         own = self.cluster.environment
         path = f"{self.programs}:{own['PATH']}"
         return super().environment() | {"SLURM_CONF": own["SLURM_CONF"], "PATH": path}
+
+    def ended(self, command: list[str]) -> tuple[int, str]:
+        done = subprocess.run(
+            command, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, check=False, timeout=warm.HANGS,
+        )  # fmt: skip
+        return done.returncode, done.stdout
 
     def local(self, home: Path) -> Project:
         """The same project without results, to be run on this machine alone."""
