@@ -20,6 +20,7 @@ def test_every_claim_is_simulated():
     assert {*simulated.AGAINST} | simulated.CERTAIN == {*contents.CLAIMS}
 
 
+# few, for the sake of time: see `simulated.too_often` for what so many can find
 @pytest.mark.parametrize("name", simulated.AGAINST)
 @pytest.mark.parametrize("repeats", [20, pytest.param(40, marks=pytest.mark.slow)])
 def test_false_alarms_and_power(name, repeats):
