@@ -72,7 +72,7 @@ def test_a_mode_reaches_no_other():
     drawn = shared | {"estimators"}
     expected = {
         "backpropagation": alone,
-        "activations-sim": drawn | {"activations", "tail"},
+        "activations-sim": drawn | {"activations", "dense", "tail"},
         "activations-fwad": drawn | {"activations", "agreement", "perturbed"},
         "weights-sim": drawn | {"weights"},
         "weights-exact": shared | {"weights", "sampling"},

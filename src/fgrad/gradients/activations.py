@@ -9,6 +9,7 @@ Source: the paper, sections 3, 4.4 and 4.5.
 """
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from fgrad.gradients.agreement import agreed
 from fgrad.gradients.blocks import Blocks
+from fgrad.gradients.dense import Dense, through
 from fgrad.gradients.draws import Draws
 from fgrad.gradients.estimators import coefficients, combine
 from fgrad.gradients.explicit import Tangents, drawn
@@ -49,19 +51,16 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
     """
     sizes, chain = blocks.now.sizes, [block for _, block in blocks.named]
     inputs: list[Any] = []
-    outputs: list[Tensor] = []
-    tails: list[Tail | None] = []
+    applied: list[Applied] = []
+    a = x
     for i, block in enumerate(chain):
-        inputs.append(outputs[-1].detach().requires_grad_() if outputs else x)
-        given = blocks.given(i, inputs[-1])
-        tail = split(block, given) if tangents.k < (samples(given) or 0) else None
-        outputs.append(block(given) if tail is None else tail.output())
-        tails.append(tail if tail is None or tail.short else None)
-    last = outputs[-1].detach().requires_grad_()
-    loss = blocks.losses(last, y).mean()
-    deltas = vjp(loss, [last])
-    for a, output in zip(inputs[:0:-1], outputs[:0:-1], strict=True):
-        deltas += vjp(output, [a], deltas[-1], keep=True)
+        inputs.append(a)
+        applied.append(_apply(block, blocks.given(i, a), tangents.k))
+        a = applied[-1].output.detach().requires_grad_()
+    loss = blocks.losses(a, y).mean()
+    deltas = vjp(loss, [a])
+    for a, one in zip(inputs[:0:-1], applied[:0:-1], strict=True):
+        deltas.append(one.back(a, deltas[-1]))
     deltas.reverse()
     with tangents.in_full_precision():
         v = drawn(tangents, sum(sizes), blocks.dtype)
@@ -71,13 +70,8 @@ def simulated(blocks: Blocks, tangents: Tangents, x: Any, y: Any) -> Tensor:
         del deltas
         c = coefficients(tangents.approach, v, d)
         tangents.learn(c, v)
-        for block, tail, part in zip(chain, tails, parts, strict=True):
-            output = outputs.pop(0)
-            if tail is None:
-                local(block, output, c, part)
-            else:
-                local_through(tail, block, output, c, part)
-            del output
+        for part in parts:
+            applied.pop(0).assign(c, part)
     return loss.detach()
 
 
@@ -143,17 +137,58 @@ def local(block: nn.Module, output: Tensor, c: Tensor, part: Tensor) -> None:
     """
     parameters = [p for p in block.parameters() if p.requires_grad]
     if parameters:
-        estimate = combine(c, part).view(output.shape).to(output.dtype)
-        assign(parameters, vjp(output, parameters, estimate))
+        assign(parameters, vjp(output, parameters, estimated(output, c, part)))
 
 
-def local_through(tail: Tail, block: nn.Module, output: Tensor, c: Tensor, part: Tensor) -> None:
-    """As `local`, for a block that ends in a linear layer: the cheap way through its `Tail`."""
-    parameters = [p for p in block.parameters() if p.requires_grad]
-    estimate = combine(c, part).view(output.shape).to(output.dtype)
-    weight, bias, hidden = tail.gradients(c.to(part.dtype), part)
-    # the layer's weight may have a part in what is before it too
-    assign(parameters, vjp([tail.skip, tail.hidden], parameters, [estimate, hidden]))
-    assign([tail.layer.weight], [weight])
-    if tail.layer.bias is not None:
-        assign([tail.layer.bias], [bias])
+def estimated(output: Tensor, c: Tensor, part: Tensor) -> Tensor:
+    """C V in the shape and precision of an output."""
+    return combine(c, part).view(output.shape).to(output.dtype)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A block that has been applied, and its two backward passes.
+
+    Args:
+        block: whose ``.grad`` are set.
+        output: [B, …], with its graph unless the block is dense.
+        shortcut: a cheaper way back than the graph.
+    """
+
+    block: nn.Module
+    output: Tensor
+    shortcut: Dense | Tail | None = None
+
+    def back(self, a: Tensor, delta: Tensor) -> Tensor:
+        """From a cotangent of the output to that of the input a [B, …]."""
+        if isinstance(self.shortcut, Dense):
+            return self.shortcut.back(delta).view(a.shape)
+        return vjp(self.output, [a], delta, keep=True)[0]
+
+    def assign(self, c: Tensor, part: Tensor) -> None:
+        """As `local`, by the shortest way there is."""
+        match self.shortcut:
+            case None:
+                local(self.block, self.output, c, part)
+            case Dense() as dense:
+                assign(dense.parameters, dense.gradients(estimated(self.output, c, part)))
+            case Tail(skip, hidden, layer) as tail:
+                parameters = [p for p in self.block.parameters() if p.requires_grad]
+                weight, bias, back = tail.gradients(c.to(part.dtype), part)
+                # the layer's weight may have a part in what is before it too
+                both = [estimated(self.output, c, part), back]
+                assign(parameters, vjp([skip, hidden], parameters, both))
+                assign([layer.weight], [weight])
+                if layer.bias is not None:
+                    assign([layer.bias], [bias])
+
+
+def _apply(block: nn.Module, a: Any, k: int) -> Applied:
+    """Apply a block, for two backward passes by the shortest way there is for it."""
+    plain = through(block, a)
+    if plain is not None:
+        return Applied(block, plain.output, plain)
+    tail = split(block, a) if k < (samples(a) or 0) else None
+    if tail is None:
+        return Applied(block, block(a))
+    return Applied(block, tail.output(), tail if tail.short else None)

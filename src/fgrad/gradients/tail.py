@@ -6,6 +6,7 @@ the samples of the batch, and a linear layer need not see every sample of it.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
@@ -86,10 +87,12 @@ def split(block: nn.Module, a: Tensor) -> Tail | None:
     return Tail(skip, hidden, layer)
 
 
-def plain(layer: nn.Module) -> bool:
+def plain(layer: nn.Module) -> TypeGuard[nn.Linear]:
     """Whether a layer is torch's linear layer, its weight and bias its own parameters."""
+    if type(layer) is not nn.Linear:
+        return False
     kinds = [type(layer._parameters.get(name, name)) for name in ("weight", "bias")]
-    return type(layer) is nn.Linear and kinds[0] is nn.Parameter and kinds[1] is not str
+    return kinds[0] is nn.Parameter and kinds[1] is not str
 
 
 HOOKS = (
