@@ -204,6 +204,35 @@ def test_on_sequences_when_they_are_flat(taken):
     assert_same_bits(found, by_graph(net, *batch()))
 
 
+class Writing(nn.Module):
+    """Writes in place, once it is told where: into a tensor, or into what it is handed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where: list[Tensor | None] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            for where in self.where:
+                (x if where is None else where).add_(1.0)
+        return x * 2
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("what", ["input", "output", "weight"])
+def test_what_is_written_to_after_it_was_used_is_refused(what, graph, monkeypatch):
+    if graph:
+        monkeypatch.setattr(activations, "through", lambda block, a: None)
+    net: Any = network()
+    (x, y), writing = batch(), Writing()
+    net.insert(2, writing)
+    gradient = Perturbation(net, "frog", K)
+    gradient(x, y)  # what it does at first is looked at, and allowed for
+    writing.where = [{"input": x, "output": None, "weight": net[1][0].weight}[what]]
+    with pytest.raises(ValueError, match="no gradient comes back"):
+        gradient(x, y)
+
+
 def test_as_many_tangents_as_dimensions_give_the_gradient(monkeypatch):
     seen = recorded(monkeypatch)
     net, (x, y) = network().double(), batch(7)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.modules import module as hooks
 
+from fgrad.gradients.inputs import RefusedError
 from fgrad.gradients.tail import attached, plain
 
 
@@ -26,12 +27,17 @@ class Dense:
         layer: with W [outputs, inputs].
         output: a [B, outputs], without a graph.
         rectified: whether φ is a ReLU.
+        versions: of x, a and W: how often they had been written to.
+
+    Raises:
+        ValueError: on the way back, if any of them has been written to since, as autograd would.
     """
 
     x: Tensor
     layer: nn.Linear
     output: Tensor
     rectified: bool
+    versions: tuple[int, ...]
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -49,10 +55,20 @@ class Dense:
         return [weight] if self.layer.bias is None else [weight, g.sum(0)]
 
     def _before_relu(self, cotangent: Tensor) -> Tensor:
+        if versions(self.x, self.output, self.layer.weight) != self.versions:
+            raise RefusedError(
+                "no gradient comes back: input, output or weight of a linear layer was changed in "
+                "place after it had been used"
+            )
         if not self.rectified:
             return cotangent
         before: Tensor = torch.ops.aten.threshold_backward(cotangent, self.output, 0)
         return before
+
+
+def versions(*tensors: Tensor) -> tuple[int, ...]:
+    """How often each has been written to in place."""
+    return tuple(t._version for t in tensors)
 
 
 def trained(layer: nn.Linear) -> list[Tensor]:
@@ -84,4 +100,6 @@ def through(block: nn.Module, a: Any) -> Dense | None:
         return None
     with torch.no_grad():
         output = linear(x, layer.weight, layer.bias)
-    return Dense(x, layer, output.relu_() if after else output, bool(after))
+        if after:
+            output.relu_()
+    return Dense(x, layer, output, bool(after), versions(x, output, layer.weight))
