@@ -66,7 +66,7 @@ class Orphan:
             return True
         if self.owner is None or not self.owner.here:
             return False
-        with suppress(psutil.Error):
+        with suppress(psutil.Error):  # it has ended, or is another user's: not ours
             parents = psutil.Process(self.owner.pid).parents()
             return any(parent.pid == os.getpid() for parent in parents)
         return False

@@ -187,7 +187,7 @@ class Cluster:
         """All of jobs that is running here, on one node or on all; first what looks after the others."""
         keepers, others = [], []
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
+            with suppress(psutil.Error):  # it has ended meanwhile
                 if process.name() == "slurmstepd":  # shows no environment; lies where slurmd does
                     at = Path(process.cwd())
                     if at.parent == self.folder / "at" and node in (None, at.name):

@@ -110,5 +110,5 @@ def _age(path: Path, before: float) -> None:
     Snakemake takes a file of 1970 for none, and fails a job whose input is of the future.
     """
     if not 0 < path.stat().st_mtime < before:
-        with suppress(OSError):
+        with suppress(OSError):  # of a file of somebody else's, whose time stays
             os.utime(path, (before - 1, before - 1))

@@ -132,7 +132,7 @@ def _staged(directory: Path, size: int) -> Iterator[Path]:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
         for path in made:
-            with suppress(OSError):
+            with suppress(OSError):  # something is in it, and it stays
                 path.rmdir()
 
 
@@ -209,7 +209,7 @@ def _lay(moves: dict[Path, Path], old: Path) -> None:
             if kept is not None:
                 _move(kept, target)
         for folder in reversed(folders):
-            with suppress(OSError):
+            with suppress(OSError):  # something is in it; why it failed is raised below
                 folder.rmdir()
         raise
 

@@ -211,7 +211,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise CannotWriteError(target, error) from None
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # a rest does no harm, and hides no error of the writing
             temporary.unlink(missing_ok=True)
 
 
@@ -332,7 +332,7 @@ def _clear(target: Path) -> None:
         found = name.fullmatch(left.name)
         if found is None:
             continue
-        with suppress(OSError):
+        with suppress(OSError):  # removed by another just now, or not ours to remove
             here = found["host"] == host()
             dead = not _lives(int(found["pid"])) if here else _age(left) > DAY
             if dead:

@@ -62,7 +62,7 @@ def end_at_ctrl_c(before: Callable[[], None]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         before()
         for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
+            with suppress(psutil.Error):  # it has ended by itself
                 child.terminate()
         raise SystemExit(INTERRUPTED)
 

@@ -92,7 +92,7 @@ class _Lines(JournalFileBackend):
             try:
                 super().append_logs(logs)
             except OSError:
-                with suppress(OSError):
+                with suppress(OSError):  # the error of the writing is raised, not this one
                     os.truncate(self.journal, size)
                 raise
         except OSError as error:

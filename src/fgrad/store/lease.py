@@ -107,7 +107,7 @@ def held(
         if found.token != token:
             raise ConfigError(f"{what}: another process has taken over: {owner_of(lock)}")
         if lease.compromise is not None:  # its refresh ended when it failed for some time
-            with suppress(OSError):
+            with suppress(OSError):  # who takes over for want of it is found by the next look
                 os.utime(lock)
 
     try:
@@ -215,7 +215,7 @@ def _age(lock: Path) -> float:
     except OSError:
         return time.time() - lock.stat().st_mtime if lock.exists() else float("inf")
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # an empty file that stays does no harm
             probe.unlink(missing_ok=True)
 
 

@@ -171,6 +171,6 @@ def annotated(statement: ast.stmt) -> set[str]:
             notes.append(node.annotation)
         waiting += filter(_is_inside, ast.iter_child_nodes(node))
     for text in [n for note in notes for n in ast.walk(note) if isinstance(n, ast.Constant)]:
-        with suppress(SyntaxError):
+        with suppress(SyntaxError):  # a text that is no annotation, as in Literal
             notes.append(ast.parse(str(text.value), mode="eval"))
     return {n.id for note in notes for n in ast.walk(note) if isinstance(n, ast.Name)}
